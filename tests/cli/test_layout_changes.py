@@ -12,7 +12,14 @@ from histosynth.annotation.field_files import DensityField, read_field, write_fi
 from histosynth.annotation.layout_files import open_layout, write_layout
 from histosynth.annotation.nuclei_files import write_csv
 from histosynth.cli.main import app
-from histosynth.core.errors import BadField, BadOption, BadTileSet, MissingScale, UnknownClasses
+from histosynth.core.errors import (
+    BadField,
+    BadOption,
+    BadRegions,
+    BadTileSet,
+    MissingScale,
+    UnknownClasses,
+)
 from histosynth.core.geometry import Box
 from histosynth.pipeline.layout_fields import field_of
 from histosynth.pipeline.layout_fitting import fit_layout_file
@@ -114,12 +121,24 @@ def test_lymphocytes_infiltrate_the_border_of_epithelium(layout_path, tmp_path):
         (("--clear", "stromal", "--region", "0,0,9"), BadOption, "--region"),
         (("--clear", "stromal", "--border", "5"), BadOption, "--border"),
         ((), BadOption, "the edit is missing"),
+        (
+            ("--clear", "stromal", "--region", "50000,50000,100,100"),
+            BadRegions,
+            "from 50,000,50,000 to 50,100,50,100 px, and the slide has 3,000 x 3,000",
+        ),
     ],
 )
 def test_edits_that_cannot_be_made_write_nothing(layout_path, tmp_path, words, error, problem):
     with pytest.raises(error, match=problem):
         run("edit", layout_path, *words, "--out", tmp_path / "m.parquet")
     assert not (tmp_path / "m.parquet").exists()
+
+
+def test_a_layout_is_not_edited_in_place(layout_path):
+    before = layout_path.read_bytes()
+    with pytest.raises(BadOption, match="another file than the layout"):
+        run("edit", layout_path, "--clear", "stromal", "--out", layout_path)
+    assert layout_path.read_bytes() == before
 
 
 def test_a_slide_is_drawn_again_by_its_field(layout_path, tmp_path):

@@ -7,15 +7,18 @@ import pytest
 from slides_to_paint import PlainLayout, halved, random_slide, write_full_bundle
 
 import histosynth as hs
-from histosynth.core.errors import BadOption, NotWritable, SplitLeak
+from histosynth.core.errors import BadOption, NotWritable
 from histosynth.core.geometry import Box
 from histosynth.core.images import read_rgb
+from histosynth.core.marking import synthetic_patient
+from histosynth.core.slide_layout import LayoutOfClasses, origin_of
 from histosynth.core.synthetic import read_recipe
 from histosynth.core.tileset import TileSet
 from histosynth.engine import EngineOptions
 from histosynth.pipeline.paint import PaintOptions, paint
 from histosynth.pipeline.paint_files import tile_cutting
 from histosynth.pipeline.painted_tiles import TileCutting
+from histosynth.pipeline.slide_layouts import sample_layout
 from histosynth.slides import open_slide
 
 SIZE = (416, 300)
@@ -147,9 +150,25 @@ def test_a_detector_is_trained_on_them_and_splits_are_of_patients(tmp_path, bund
     (tmp_path / "detector.toml").write_text(DETECTOR)
     found = hs.train(tmp_path / "detector.toml", tmp_path / "run", device="cpu")
     assert found["steps"] == 1, found
-    painted(tmp_path, bundle, layout, name="jpeg.ome.tiff", codec="jpeg", split="validation")
-    with pytest.raises(SplitLeak, match="synthetic-"):
-        TileSet(tmp_path / "tiles")
+    with pytest.raises(NotWritable, match=r"the same layout \(synthetic-.*in split 'train'"):
+        painted(tmp_path, bundle, layout, name="jpeg.ome.tiff", codec="jpeg", split="validation")
+    assert not (tmp_path / "jpeg.ome.tiff").exists()
+
+
+def test_a_layout_that_was_stored_or_edited_is_of_the_same_patient(tmp_path):
+    drawn = hs.draw_slide_layout((600, 400), seed=2, like="model")
+    sample_layout(drawn, tmp_path / "stored.parquet")
+    stored = hs.open_layout(tmp_path / "stored.parquet")
+    hs.edit_layout(stored, tmp_path / "edited.parquet", [hs.LayoutEdit("raise", "stromal", 1.5)])
+    edited = hs.open_layout(tmp_path / "edited.parquet")
+    assert len({each.digest for each in (drawn, stored, edited)}) == 3
+    origins = {
+        origin_of(each) for each in (drawn, stored, edited, LayoutOfClasses(stored, stored.classes))
+    }
+    assert origins == {drawn.digest}
+    facts = {"sha256": stored.digest, "origin": origin_of(stored)}
+    patient = synthetic_patient({"layout": {"sha256": drawn.digest}})
+    assert synthetic_patient({"layout": facts}) == patient
 
 
 def test_what_cannot_be_is_refused_before_anything_is_painted(tmp_path, bundle):

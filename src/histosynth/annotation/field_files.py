@@ -27,6 +27,7 @@ FIELD_SUFFIXES = (".tif", ".tiff")
 CELL_RANGE_UM = (1.0, 500.0)
 _MAX_SIDE = 16_384
 _MAX_BYTES = 1 << 30
+_FLOAT64_BYTES = 8
 _SAME_SCALE = 1e-3
 _XML = """<?xml version="1.0" encoding="UTF-8"?>
 <OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" Creator="histosynth">
@@ -175,11 +176,13 @@ def _pages(tiff: tifffile.TiffFile) -> tuple[Float64Array, str]:
         len(first.shape) != 2 or first.dtype is None or first.dtype.kind not in "fui"
     ):  # type of numpy
         raise ValueError(f"its pages are {first.shape} of {first.dtype}, not numbers in two axes")
-    if max(first.shape) > _MAX_SIDE or first.nbytes * count > _MAX_BYTES:
+    if max(first.shape) > _MAX_SIDE or first.size * count * _FLOAT64_BYTES > _MAX_BYTES:
         rows, columns = first.shape
         raise ValueError(f"it has {count} x {rows:,} x {columns:,} cells, too many")
-    maps = [np.asarray(page.asarray(), np.float64) for page in tiff.pages]
-    return np.stack(maps), str(first.description)
+    maps = np.empty((count, *first.shape), np.float64)
+    for number, page in enumerate(tiff.pages):
+        maps[number] = page.asarray()
+    return maps, str(first.description)
 
 
 def _picture(description: str) -> OmePicture | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -46,6 +47,7 @@ from .layout_empty import SlideEmptyRegions, empty_path_of, read_slide_empty
 
 LAYOUT_SUFFIX = ".parquet"
 BLOCK_PX = 512
+_DIGEST = re.compile("[0-9a-f]{64}")
 _GROUPS_KEPT = 16
 
 
@@ -103,6 +105,12 @@ class FileLayout(FramedLayout):
         if self._empty is not None:
             found.update(self._empty.digest.encode())
         return found.hexdigest()
+
+    @property
+    def origin(self) -> str:
+        """See `core.slide_layout.origin_of`: what the file states of itself."""
+        stated = self.facts.get("origin") or self.facts.get("layout")
+        return stated if isinstance(stated, str) and _DIGEST.fullmatch(stated) else self.digest
 
     def __len__(self) -> int:
         return int(self._metadata.num_rows)

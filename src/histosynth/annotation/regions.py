@@ -72,10 +72,19 @@ def find_regions(path: Path) -> FoundRegions:
             most_detected=MAX_CORNERS,
         )
     except BadNuclei as error:
-        raise BadRegions(error.problem, error.remedy) from error
+        raise BadRegions(
+            error.problem,
+            error.remedy,
+        ) from error
     if file.form != FORM:
-        raise BadRegions(f"{path} is {file.form}, and holds no regions.", "Give GeoJSON.")
-    return regions_of(path, file)
+        raise BadRegions(
+            f"{path} is {file.form}, and holds no regions.",
+            "Give GeoJSON.",
+        )
+    return regions_of(
+        path,
+        file,
+    )
 
 
 def regions_of(path: Path, file: AnnotationFile) -> FoundRegions:
@@ -89,7 +98,13 @@ def regions_of(path: Path, file: AnnotationFile) -> FoundRegions:
     left_out = Counter(file.left_out)
     left_out[POINTS] = len(file.points)
     owners = file.polygons.owners
-    has_area = np.bincount(owners, minlength=len(file)) > 0
+    has_area = (
+        np.bincount(
+            owners,
+            minlength=len(file),
+        )
+        > 0
+    )
     region_types = DETECTED if not (has_area & file.is_of(*DRAWN)).any() else DRAWN
     is_region = has_area & file.is_of(*region_types)
     for object_type, count in file.counts_by_type(has_area & ~is_region).items():
@@ -103,8 +118,16 @@ def regions_of(path: Path, file: AnnotationFile) -> FoundRegions:
     regions = []
     for number in chosen.tolist():
         name = file.names[file.name_ids[owners[number]]]
-        regions.append(region_of(name, file.kept[number]))
-    return FoundRegions(tuple(regions), +left_out)
+        regions.append(
+            region_of(
+                name,
+                file.kept[number],
+            )
+        )
+    return FoundRegions(
+        tuple(regions),
+        +left_out,
+    )
 
 
 def _check_corners(path: Path, file: AnnotationFile, chosen: IndexArray) -> None:
@@ -132,7 +155,10 @@ def _ring(corners: Float64Array) -> Ring:
 
 def write_regions(path: Path, regions: Sequence[Region]) -> None:
     """Write annotations that QuPath imports."""
-    write_text(path, regions_geojson(regions))
+    write_text(
+        path,
+        regions_geojson(regions),
+    )
 
 
 def regions_geojson(regions: Sequence[Region]) -> str:
@@ -179,7 +205,10 @@ def region_mask(
 
     A window of a slide gets the crop of what the whole slide gets, however far a region reaches.
     """
-    out = np.zeros(shape, np.bool_)
+    out = np.zeros(
+        shape,
+        np.bool_,
+    )
     for region in regions:
         inside = _filled(
             region.outline,
@@ -196,7 +225,11 @@ def region_mask(
                 px_per_cell,
             )
             if cut is not None:
-                _take_away(mask, (rows.start, columns.start), cut)
+                _take_away(
+                    mask,
+                    (rows.start, columns.start),
+                    cut,
+                )
         out[rows, columns] |= mask
     return out
 
@@ -214,35 +247,97 @@ def _filled(
 
     Along each row a cell is inside if an odd number of edges lies to its left.
     """
-    corners = np.array(ring, np.float64) / px_per_cell - 0.5
-    following = np.roll(corners, -1, axis=0)
+    corners = (
+        np.array(
+            ring,
+            np.float64,
+        )
+        / px_per_cell
+        - 0.5
+    )
+    following = np.roll(
+        corners,
+        -1,
+        axis=0,
+    )
     is_downward = (corners[:, 1] <= following[:, 1])[:, None]
-    upper = np.where(is_downward, corners, following)
-    lower = np.where(is_downward, following, corners)
-    first = np.ceil(upper[:, 1]).clip(0, shape[0]).astype(np.intp)
-    last = np.ceil(lower[:, 1]).clip(0, shape[0]).astype(np.intp)
+    upper = np.where(
+        is_downward,
+        corners,
+        following,
+    )
+    lower = np.where(
+        is_downward,
+        following,
+        corners,
+    )
+    first = (
+        np.ceil(upper[:, 1])
+        .clip(
+            0,
+            shape[0],
+        )
+        .astype(np.intp)
+    )
+    last = (
+        np.ceil(lower[:, 1])
+        .clip(
+            0,
+            shape[0],
+        )
+        .astype(np.intp)
+    )
     counts = last - first
     total = int(counts.sum())
     if not total:
         return None
-    edges = np.repeat(np.arange(len(corners)), counts)
-    within = np.arange(total) - np.repeat(np.cumsum(counts) - counts, counts)
+    edges = np.repeat(
+        np.arange(len(corners)),
+        counts,
+    )
+    within = np.arange(total) - np.repeat(
+        np.cumsum(counts) - counts,
+        counts,
+    )
     rows = first[edges] + within
     run, rise = (lower - upper)[edges].T
     crossings = upper[edges, 0] + (rows - upper[edges, 1]) / rise * run
-    columns = np.ceil(crossings).clip(0, shape[1]).astype(np.intp)
+    columns = (
+        np.ceil(crossings)
+        .clip(
+            0,
+            shape[1],
+        )
+        .astype(np.intp)
+    )
     top, left = int(rows.min()), int(columns.min())
     height, width = int(rows.max()) + 1 - top, int(columns.max()) - left
     if not width:
         return None
-    changes = np.zeros((height, width + 1), np.uint8)
+    changes = np.zeros(
+        (height, width + 1),
+        np.uint8,
+    )
     np.bitwise_xor.at(
         changes,
         (rows - top, columns - left),
         1,
     )
-    inside = np.bitwise_xor.accumulate(changes[:, :-1], axis=1)
-    return slice(top, top + height), slice(left, left + width), inside.astype(np.bool_)
+    inside = np.bitwise_xor.accumulate(
+        changes[:, :-1],
+        axis=1,
+    )
+    return (
+        slice(
+            top,
+            top + height,
+        ),
+        slice(
+            left,
+            left + width,
+        ),
+        inside.astype(np.bool_),
+    )
 
 
 def _take_away(mask: Mask, corner: tuple[int, int], cut: Filled) -> None:
@@ -261,8 +356,14 @@ def _take_away(mask: Mask, corner: tuple[int, int], cut: Filled) -> None:
     common = whole.intersect(own)
     if common is None:
         return
-    of_mask = common.shift(-whole.x, -whole.y).slices
-    of_hole = common.shift(-own.x, -own.y).slices
+    of_mask = common.shift(
+        -whole.x,
+        -whole.y,
+    ).slices
+    of_hole = common.shift(
+        -own.x,
+        -own.y,
+    ).slices
     mask[of_mask] &= ~inside[of_hole]
 
 

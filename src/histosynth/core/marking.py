@@ -69,10 +69,13 @@ def recipe_text(recipe: dict[str, Any]) -> str:
 def synthetic_patient(recipe: dict[str, Any]) -> str:
     """A patient of its own for a synthetic slide: one for each layout, however it was painted.
 
-    Slides of one layout share the places of their nuclei, so they belong into one split.
+    Slides of one layout share the places of their nuclei, so they belong into one split; so do
+    those of a layout that was stored or edited.
     """
     layout = recipe.get("layout")
-    source = layout if isinstance(layout, dict) and layout else recipe
+    source = recipe
+    if isinstance(layout, dict) and layout:
+        source = {"sha256": layout.get("origin", layout.get("sha256"))}
     return f"synthetic-{digest(source)[:12]}"
 
 

@@ -91,6 +91,15 @@ class FramedLayout:
         return self._size
 
 
+def origin_of(layout: SlideLayout) -> str:
+    """Hex digest of the layout that a layout was drawn as, before it was stored or edited.
+
+    Nuclei of layouts of one origin lie mostly in the same places.
+    """
+    origin = getattr(layout, "origin", None)
+    return str(origin or layout.digest)
+
+
 class LayoutOfClasses(FramedLayout):
     """A layout with the classes of a bundle: those that it lacks are added, in the bundle's order.
 
@@ -117,6 +126,11 @@ class LayoutOfClasses(FramedLayout):
     def digest(self) -> str:
         """Hex digest of the layout and the order of classes."""
         return digest([self._layout.digest, list(self.classes)])
+
+    @property
+    def origin(self) -> str:
+        """See `origin_of`."""
+        return origin_of(self._layout)
 
     def window(self, box: Box) -> Nuclei:
         """See `SlideLayout.window`."""

@@ -17,14 +17,16 @@ from ..core.errors import BadOption, NotWritable
 from ..core.folder_lock import share_folder
 from ..core.geometry import Box
 from ..core.own_files import OwnFiles
+from ..core.paths import real_path
 from ..core.progress import ProgressCallback, ignore_progress
+from ..core.slide_layout import origin_of
 from ..tissue.layouts.added_nuclei import added_rows, cells_around, local_per_mm2, near_border
 from ..tissue.layouts.model import CELL_UM, LayoutModel, read_layouts
 from ..tissue.layouts.slide_rows import HUNDREDTHS, SlideRows, joined_rows
 from ..tissue.layouts.slide_structure import lining_class
 from ..tissue.layouts.trained_densities import DensityTally, density_warnings
 from ..tissue.position_hash import hashed_places
-from .layout_edits import LayoutEdit, check_edits
+from .layout_edits import LayoutEdit, check_edits, check_on_slide
 from .layout_fields import layout_parts
 
 _PART_CELLS = 200
@@ -72,7 +74,7 @@ def edit_layout(
     Args:
         layout: of the slide.
         out: `NAME.parquet`.
-        edits: one after the other.
+        edits: all of them are of the densities that the layout has before.
         region: polygons inside which nuclei change; None: everywhere.
         border_um: only so near to the border of dense epithelium; None: not limited.
         model: of the forces; None: the one in the package.
@@ -88,6 +90,13 @@ def edit_layout(
             "--out",
             out.name,
             f"a name that ends in {LAYOUT_SUFFIX}",
+        )
+    if isinstance(layout, FileLayout) and real_path(out) == real_path(layout.path):
+        raise BadOption("--out", out.name, "another file than the layout that is edited")
+    if region is not None:
+        check_on_slide(
+            region,
+            layout.size,
         )
     model = model or read_layouts()
     editor = _Editor(
@@ -120,6 +129,7 @@ def edit_layout(
             facts={
                 "synthetic": True,
                 "edited_from": layout.digest,
+                "origin": origin_of(layout),
                 "edits": [[each.action, each.name, each.factor] for each in edits],
                 "seed": seed,
             },

@@ -11,8 +11,8 @@ import numpy as np
 
 from ..annotation.layout_empty import SlideEmptyRegions
 from ..annotation.regions import Region, find_regions
-from ..core.errors import BadOption, UnknownClasses
-from ..core.geometry import parse_box
+from ..core.errors import BadOption, BadRegions, UnknownClasses
+from ..core.geometry import Size, parse_box
 from ..tissue.layouts.model import LayoutModel
 from ..tissue.layouts.slide_structure import lining_class
 
@@ -144,3 +144,20 @@ def check_edits(
     if lining_class(tuple(classes)) is None:
         named = ", ".join(classes)
         raise BadOption("--border", f"{border_um:g}", f"left out: {named} are no epithelium")
+
+
+def check_on_slide(region: SlideEmptyRegions, size: Size) -> None:
+    """Refuse a region that lies beside the slide.
+
+    Raises:
+        BadRegions: with both places.
+    """
+    corners = np.concatenate([np.array(each.outline) for each in region.regions])
+    left, top = corners.min(axis=0)
+    right, bottom = corners.max(axis=0)
+    if right <= 0 or bottom <= 0 or left >= size.width or top >= size.height:
+        raise BadRegions(
+            f"The region reaches from {left:,.0f},{top:,.0f} to {right:,.0f},{bottom:,.0f} px, and "
+            f"the slide has {size.width:,} x {size.height:,} px.",
+            "Give a region of this slide, in pixels of its level 0.",
+        )

@@ -15,7 +15,7 @@ from ..core.paths import real_path
 from ..core.pictures import PictureInput
 from ..core.progress import ProgressCallback, ignore_progress
 from ..core.seeds import check_seed
-from ..core.slide_layout import LayoutOfClasses, SlideLayout
+from ..core.slide_layout import LayoutOfClasses, SlideLayout, origin_of
 from ..core.version import __version__
 from ..engine import EngineOptions
 from ..sampling.options import SamplingOptions
@@ -388,9 +388,17 @@ def _recipe_of(scene: Scene, bundle: Bundle) -> dict[str, Any]:
         "slide_size": list(scene.size),
         "mpp": scene.layout.mpp,
         "label": scene.label,
-        "layout": {"sha256": scene.layout.digest},
+        "layout": _layout_facts(scene.layout),
         "appearance": appearance_facts(scene.appearance),
     }
+
+
+def _layout_facts(layout: SlideLayout) -> dict[str, str]:
+    facts = {"sha256": layout.digest}
+    origin = origin_of(layout)
+    if origin != layout.digest:
+        facts["origin"] = origin
+    return facts
 
 
 def _with_one_hue(scene: Scene, appearance: Appearance) -> Scene:

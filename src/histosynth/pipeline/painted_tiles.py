@@ -27,8 +27,9 @@ from ..slides.writing import WRITTEN_SUFFIXES, first_file
 SPLITS = ("train", "validation", "test")
 _MIN_TILE_PX = 32
 _MAX_TILE_PX = 2048
-_BLOCK_TILES = 8
-"""Tiles along a side of a block: a file, a window of the layout, and what is read at once."""
+_BLOCK_PX = 2048
+"""About the side of a block of tiles: a file, a window of the layout, and what is read at once."""
+_MOST_BLOCK_TILES = 8
 _GATE = "tissue"
 _REMEDY = "Choose another folder for --tiles."
 
@@ -158,13 +159,14 @@ class TilesOfSlide:
     def blocks(self) -> Iterator[_Block]:
         """Blocks of tiles, row by row."""
         across, down = self.grid
-        for row in range(0, down, _BLOCK_TILES):
-            for column in range(0, across, _BLOCK_TILES):
+        side = min(max(_BLOCK_PX // self.cutting.size, 1), _MOST_BLOCK_TILES)
+        for row in range(0, down, side):
+            for column in range(0, across, side):
                 tiles = Box(
                     column,
                     row,
-                    min(_BLOCK_TILES, across - column),
-                    min(_BLOCK_TILES, down - row),
+                    min(side, across - column),
+                    min(side, down - row),
                 )
                 yield _Block(tiles, f"{self.name}-{column}-{row}.parquet")
 
@@ -177,6 +179,14 @@ class TilesOfSlide:
                 "it belongs to another tile set, and tiles of a painted slide would be mixed with "
                 "its",
                 _REMEDY,
+            )
+        patient = synthetic_patient(dict(self.recipe))
+        if facts.get("patient") == patient and facts.get("split") != self.cutting.split:
+            raise NotWritable(
+                path,
+                f"it holds tiles of the same layout ({patient}) in split "
+                f"{facts.get('split') or 'none'!r}",
+                "Give the same --tile-split, or a layout of another --seed.",
             )
         if facts.get("slide") == self.name and facts.get("key") != self.key:
             raise NotWritable(
@@ -221,7 +231,7 @@ def write_painted_tiles(
 
     Args:
         tiles: of a slide that is painted.
-        on_progress: called with (done, all) blocks of 64 tiles.
+        on_progress: called with (done, all) blocks of up to 64 tiles.
 
     Raises:
         BadOption, NotWritable: see `TilesOfSlide.check`.
@@ -272,6 +282,8 @@ def _write_block(
         "synthetic": True,
         "slide": tiles.name,
         "key": tiles.key,
+        "patient": synthetic_patient(dict(tiles.recipe)),
+        "split": tiles.cutting.split,
         "nuclei": dict(counts),
         "tiles": len(rows),
     }
