@@ -24,7 +24,8 @@ from histosynth.core.errors import (
 from histosynth.core.geometry import Box, Size
 from histosynth.patching import run as run_module
 from histosynth.patching.plan import MAX_DEPTH_UM, check_regions, make_plan
-from histosynth.pipeline.mend import MendOptions, find_slide_artefacts, mend
+from histosynth.pipeline.mend import MendOptions, mend
+from histosynth.pipeline.slide_artefacts import find_slide_artefacts
 from histosynth.sampling.options import SamplingOptions
 from histosynth.slides import open_slide
 from histosynth.slides.writing import read_slide_recipe
