@@ -13,10 +13,11 @@ import tifffile
 from ...core.errors import UnreadableImage
 from ...core.geometry import Box, Size
 from ...core.tile import Mask, Pixels
+from ..jpeg_size import JPEG, check_jpeg_size
 from ..slide import Slide
 from ..tiff_forms import compression_name
 from ..tiff_segments import BROKEN_TIFF, SegmentedSlide, TiffLevel
-from .codecs import JPEG, LOSSLESS, encode_jpeg, encode_lossless, jpeg_grid
+from .codecs import LOSSLESS, encode_jpeg, encode_lossless, jpeg_grid
 
 _REWRITE = "Write it anew without loss: --rewrite deflate (about 2 bytes a pixel)."
 _PREDICTORS = (1, 2)
@@ -122,6 +123,12 @@ class CarriedLevel:
                 np.uint8,
             )
         try:
+            if int(page.compression) == JPEG:
+                check_jpeg_size(
+                    data,
+                    [width],
+                    [height],
+                )
             segment, *_ = page.decode(
                 data,
                 index,
