@@ -4,16 +4,25 @@ import json
 
 import numpy as np
 import pytest
+import tifffile
 from spoilt_slides import tissue, write_jpeg_slide
 
 from histosynth.annotation.regions import Region, read_regions, region_mask, write_regions
-from histosynth.core.errors import BadOption, BadRegions, NotWritable, ResumeMismatch
+from histosynth.core.errors import (
+    BadOption,
+    BadRegions,
+    NotWritable,
+    ResumeMismatch,
+    UnreadableImage,
+)
 from histosynth.core.geometry import Box, Size
 from histosynth.patching import run as run_module
+from histosynth.patching import tile_checks
 from histosynth.pipeline.mend import MendOptions, mend
 from histosynth.pipeline.slide_artefacts import find_slide_artefacts
 from histosynth.sampling.options import SamplingOptions
 from histosynth.slides import open_slide
+from histosynth.slides.carrying import writing_levels
 
 SIZE = Size(384, 256)
 FAST = SamplingOptions(steps=2, exemplar=False, device="cpu", dtype="fp32")
@@ -158,3 +167,86 @@ def test_lines_are_no_areas(slide, tmp_path, bundle_folder):
             options=OPTIONS,
             bundle=bundle_folder,
         )
+
+
+def change_tile(path, level, index, change):
+    """Change a tile's bytes, or its count of them to 0."""
+    with tifffile.TiffFile(path) as tiff:
+        page = tiff.pages[level]
+        at, count = page.dataoffsets[index], page.databytecounts[index]
+        tag = page.tags[325]
+        counts = tag.valueoffset, {3: 2, 4: 4, 16: 8}[int(tag.dtype)]
+    data = bytearray(path.read_bytes())
+    if change is None:
+        start, width = counts
+        data[start + index * width : start + (index + 1) * width] = bytes(width)
+    else:
+        tile = change(bytes(data[at : at + count]))
+        data[at : at + count] = tile
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("level", [0, 1])
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (None, "never scanned"),
+        (lambda tile: tile.replace(b"\xff\xc0", b"\xff\xc2", 1), "not baseline"),
+        (lambda tile: tile.replace(b"\x01\x22\x00", b"\x01\x11\x00", 1), "blocks of JPEG"),
+        (lambda tile: b"\0\0" + tile[2:], "no JPEG stream"),
+    ],
+)
+def test_a_touched_tile_that_cannot_be_edited_is_refused_before_painting(
+    tmp_path, bundle_folder, paints_nothing, level, change, sentence
+):
+    slide = write_jpeg_slide(tmp_path / "a.tif", tissue(768, 640))
+    index = {0: 7, 1: 1}[level]
+    change_tile(slide, level, index, change)
+    out = tmp_path / "b.ome.tiff"
+    region = square(600, 150, 30) if level else square(150, 150, 30)
+    with pytest.raises(UnreadableImage, match=sentence) as caught:
+        mend(slide, out, artifacts=[region], options=OPTIONS, bundle=bundle_folder)
+    place = "(512, 0)" if level else "(128, 128)"
+    assert place in str(caught.value) and f"level {level}" in str(caught.value)
+    assert not list(tmp_path.glob("b.*"))
+
+
+def test_levels_too_far_apart_are_refused(slide, tmp_path, bundle_folder, monkeypatch):
+    monkeypatch.setattr(tile_checks, "MAX_TILE_ABOVE_PX", 512 * 512 - 1)
+    with pytest.raises(UnreadableImage, match="512 x 512 px of the level above"):
+        mend(
+            slide,
+            tmp_path / "b.ome.tiff",
+            artifacts=[square(70, 70, 20)],
+            options=OPTIONS,
+            bundle=bundle_folder,
+        )
+
+
+def test_the_written_file_is_decoded_by_its_own_tags(tmp_path, bundle_folder, monkeypatch):
+    """A predictor that is not stated is found, though all bytes of tiles are right."""
+    slide = tmp_path / "a.tif"
+    tifffile.imwrite(
+        slide,
+        tissue(*SIZE),
+        tile=(128, 128),
+        compression="deflate",
+        predictor=True,
+        photometric="rgb",
+        resolution=(20_000, 20_000),
+        resolutionunit=3,
+        metadata=None,
+    )
+    tags = writing_levels._tags
+    monkeypatch.setattr(
+        writing_levels, "_tags", lambda level: [tag for tag in tags(level) if tag.code != 317]
+    )
+    with pytest.raises(UnreadableImage, match="shows other colours"):
+        mend(
+            slide,
+            tmp_path / "b.ome.tiff",
+            artifacts=[square(140, 140, 20)],
+            options=OPTIONS,
+            bundle=bundle_folder,
+        )
+    assert not list(tmp_path.glob("b.*.tiff")) and not list(tmp_path.glob("b.*.geojson"))

@@ -153,6 +153,7 @@ def mend(
     from ..patching.pieces import PieceWork, painted_scale
     from ..patching.plan import CORE_PX, check_regions, make_plan
     from ..patching.run import MendJob, MendProgress, counts_by_class, write_mend
+    from ..patching.tile_checks import check_touched_tiles
     from ..slides import open_slide
 
     began = time.monotonic()
@@ -185,6 +186,8 @@ def mend(
         mpp=opened.mpp,
         core_px=core_px,
     )
+    if carried is not None:
+        check_touched_tiles(carried, plan)
     work = PieceWork(
         plan,
         networks,

@@ -98,17 +98,39 @@ class CarriedLevel:
         """A tile as it lies in the file; empty: it was never scanned."""
         return self.slide.segment_bytes(self.number, index)
 
-    def decoded(self, index: int, data: bytes | None = None) -> Pixels:
+    def obstacle(self, index: int) -> str:
+        """Why a tile cannot be written with other pixels; "" where it can."""
+        data = self.data(index)
+        if not data:
+            return "it was never scanned"
+        if int(self.page.compression) != JPEG:
+            return ""
+        try:
+            found = jpeg_grid(self.page, data)
+        except ValueError as error:
+            return str(error)
+        if found != (self.grid, self.reach):
+            return "its blocks of JPEG are not those of the level's first tile"
+        return ""
+
+    def decoded(
+        self,
+        index: int,
+        data: bytes | None = None,
+        *,
+        page: tifffile.TiffPage | None = None,
+    ) -> Pixels:
         """All pixels (H, W, 3) of a tile, those beyond the level too.
 
         Args:
             index: of the tile.
             data: in place of those of the file.
+            page: whose tags say how to decode it; None: those of the file.
 
         Raises:
             UnreadableImage: it cannot be decoded.
         """
-        page = self.page
+        page = page or self.page
         if data is None:
             data = self.data(index)
         height, width = self.tile_size.shape
