@@ -156,6 +156,7 @@ def test_a_slide_in_strips_is_refused_and_written_anew_where_it_is_wanted(tmp_pa
         resolution=(20_000, 20_000),
         resolutionunit=3,
         metadata=None,
+        iccprofile=b"icc" * 50,
     )
     out = tmp_path / "b.ome.tiff"
     regions = [square(100, 100, 50)]
@@ -171,6 +172,8 @@ def test_a_slide_in_strips_is_refused_and_written_anew_where_it_is_wanted(tmp_pa
     options = MendOptions(FAST, rewrite="deflate", mpp=0.5)
     result = mend(path, out, artifacts=regions, options=options, bundle=bundle_folder)
     (proof,) = result.levels
+    with tifffile.TiffFile(out) as tiff:
+        assert tiff.pages[0].iccprofile == b"icc" * 50
     assert proof.differing_px == 0 and 2500 <= proof.painted_px <= 51 * 51
     after = all_levels(out)[0]
     differs = (after != pixels).any(axis=2)

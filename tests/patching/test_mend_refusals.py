@@ -1,5 +1,6 @@
 """What `mend` refuses before it paints, and files of others that it leaves as they are."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -16,8 +17,8 @@ from histosynth.core.errors import (
     UnreadableImage,
 )
 from histosynth.core.geometry import Box, Size
+from histosynth.patching import rewriting, tile_checks
 from histosynth.patching import run as run_module
-from histosynth.patching import tile_checks
 from histosynth.pipeline.mend import MendOptions, mend
 from histosynth.pipeline.slide_artefacts import find_slide_artefacts
 from histosynth.sampling.options import SamplingOptions
@@ -250,3 +251,27 @@ def test_the_written_file_is_decoded_by_its_own_tags(tmp_path, bundle_folder, mo
             bundle=bundle_folder,
         )
     assert not list(tmp_path.glob("b.*.tiff")) and not list(tmp_path.glob("b.*.geojson"))
+
+
+def test_a_slide_that_is_written_anew_appears_after_it_was_compared(
+    slide, tmp_path, bundle_folder, monkeypatch
+):
+    out = tmp_path / "b.ome.tiff"
+    prove = rewriting._proof
+    seen = []
+
+    def proving(path, *given):
+        seen.append((path.exists(), out.exists()))
+        return dataclasses.replace(prove(path, *given), differing_px=3)
+
+    monkeypatch.setattr(rewriting, "_proof", proving)
+    with pytest.raises(UnreadableImage, match="3 px differ"):
+        mend(
+            slide,
+            out,
+            artifacts=[square(140, 140, 20)],
+            options=MendOptions(FAST, rewrite="deflate"),
+            bundle=bundle_folder,
+        )
+    assert seen == [(True, False)]
+    assert {path.name for path in tmp_path.glob("b.*")} == {"b.ome.tiff.parts"}

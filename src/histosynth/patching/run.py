@@ -33,7 +33,7 @@ from .outlines import mask_regions
 from .output import LevelProof, check_output_space, write_output
 from .patches import Patch, PatchedSlide, patch_path, read_patch, write_patch
 from .pieces import PieceWork, paint_piece
-from .rewriting import check_rewriting_space, rewrite_output
+from .rewriting import check_rewriting_space, colour_profile, rewrite_output
 
 GEOJSON_SUFFIX = ".synthetic.geojson"
 NAME = "slide with synthetic regions"
@@ -62,7 +62,13 @@ class MendJob:
     @property
     def description(self) -> SlideDescription:
         """What the new file states of itself."""
-        return SlideDescription(self.slide.mpp, self.recipe, NAME)
+        profile = b"" if self.carried is not None else colour_profile(self.slide)
+        return SlideDescription(
+            self.slide.mpp,
+            self.recipe,
+            NAME,
+            profile,
+        )
 
 
 @dataclass(frozen=True)

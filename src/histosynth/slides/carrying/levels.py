@@ -299,6 +299,8 @@ def _obstacle(level: TiffLevel) -> str:
         return "its pixels lie in strips, not in tiles"
     if code != JPEG and code not in LOSSLESS:
         return f"its codec, {compression_name(code)}, is not written"
+    if int(page.fillorder) != 1:
+        return f"its bits lie in reverse order (FillOrder {int(page.fillorder)})"
     if int(page.predictor) not in _PREDICTORS:
         return f"its predictor, {int(page.predictor)}, is not written"
     return ""
