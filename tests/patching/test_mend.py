@@ -313,7 +313,9 @@ def test_a_region_may_be_so_wide_and_no_wider():
 
 def test_regions_are_checked_against_the_slide():
     check_regions([square(0, 0, 100)], Size(100, 100))
-    with pytest.raises(BadRegions, match="5 px beyond"):
-        check_regions([square(-5, 0, 100)], Size(100, 100))
+    check_regions([square(-9, 0, 100)], Size(100, 100))
+    for beyond in (square(-11, 0, 100), square(0, 11, 100), square(-6, -6, 100)):
+        with pytest.raises(BadRegions, match="px beyond"):
+            check_regions([beyond], Size(100, 100))
     with pytest.raises(BadRegions, match="over the limit"):
         check_regions([square(0, 0, 5)] * 20_001, Size(100, 100))

@@ -275,3 +275,16 @@ def test_a_slide_that_is_written_anew_appears_after_it_was_compared(
         )
     assert seen == [(True, False)]
     assert {path.name for path in tmp_path.glob("b.*")} == {"b.ome.tiff.parts"}
+
+
+def test_a_polygon_that_leaves_the_slide_by_little_is_cut_at_the_edge(
+    slide, tmp_path, bundle_folder
+):
+    regions = [square(-5, 60, 70), square(320, 190, 68)]
+    out = tmp_path / "b.ome.tiff"
+    result = mend(slide, out, artifacts=regions, options=OPTIONS, bundle=bundle_folder)
+    box = Box(0, 0, *SIZE)
+    differs = (open_slide(slide).read(0, box) != open_slide(out).read(0, box)).any(axis=2)
+    assert differs[64:128, :64].mean() > 0.5 and differs[192:, 320:].mean() > 0.2
+    allowed = region_mask(read_regions(result.geojson), SIZE.shape, (1, 1))
+    assert not differs[~allowed].any()

@@ -277,6 +277,13 @@ def test_what_cannot_be_carried_over_is_refused_with_the_way_out(tmp_path):
         assert "--rewrite deflate" in str(error.value)
 
 
+def test_reversed_bits_are_refused(tmp_path):
+    slide = open_slide(write_jpeg_slide(tmp_path / "a.tif", tissue(300, 200)))
+    slide.tiff_levels[1].page.fillorder = 2
+    with pytest.raises(UnreadableImage, match="FillOrder 2"):
+        open_carried(slide)
+
+
 @pytest.mark.data
 @pytest.mark.skipif(not REAL.is_file(), reason="the shared slides are not beside the checkout")
 def test_the_real_slide_is_carried_over(tmp_path):
