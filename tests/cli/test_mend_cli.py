@@ -2,11 +2,13 @@
 
 import json
 
+import pytest
 from json_contract import check_json
 from spoilt_slides import tissue, with_pen, write_jpeg_slide
 from typer.testing import CliRunner
 
 from histosynth.cli.main import app
+from histosynth.core.errors import BadOption
 
 
 def run(*words):
@@ -33,3 +35,10 @@ def test_pen_is_found_first_and_then_painted(tmp_path, bundle_folder):
     text = run(*words, "--dtype", "fp32")
     assert "was there already" in text
     assert "b.synthetic.geojson" in text
+
+
+def test_places_are_looked_for_or_given(tmp_path):
+    slide = write_jpeg_slide(tmp_path / "a.tif", tissue(256, 256))
+    out = tmp_path / "found.geojson"
+    with pytest.raises(BadOption, match="--artifacts"):
+        run(slide, "--find-only", "--artifacts", "mine.geojson", "--out", out)

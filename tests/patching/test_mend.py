@@ -24,7 +24,8 @@ from histosynth.core.errors import (
 from histosynth.core.geometry import Box, Size
 from histosynth.patching import run as run_module
 from histosynth.patching.plan import MAX_DEPTH_UM, check_regions, make_plan
-from histosynth.pipeline.mend import MendOptions, find_slide_artefacts, mend
+from histosynth.pipeline.mend import MendOptions, mend
+from histosynth.pipeline.slide_artefacts import find_slide_artefacts
 from histosynth.sampling.options import SamplingOptions
 from histosynth.slides import open_slide
 from histosynth.slides.writing import read_slide_recipe
@@ -155,6 +156,7 @@ def test_a_slide_in_strips_is_refused_and_written_anew_where_it_is_wanted(tmp_pa
         resolution=(20_000, 20_000),
         resolutionunit=3,
         metadata=None,
+        iccprofile=b"icc" * 50,
     )
     out = tmp_path / "b.ome.tiff"
     regions = [square(100, 100, 50)]
@@ -170,6 +172,8 @@ def test_a_slide_in_strips_is_refused_and_written_anew_where_it_is_wanted(tmp_pa
     options = MendOptions(FAST, rewrite="deflate", mpp=0.5)
     result = mend(path, out, artifacts=regions, options=options, bundle=bundle_folder)
     (proof,) = result.levels
+    with tifffile.TiffFile(out) as tiff:
+        assert tiff.pages[0].iccprofile == b"icc" * 50
     assert proof.differing_px == 0 and 2500 <= proof.painted_px <= 51 * 51
     after = all_levels(out)[0]
     differs = (after != pixels).any(axis=2)
@@ -309,7 +313,9 @@ def test_a_region_may_be_so_wide_and_no_wider():
 
 def test_regions_are_checked_against_the_slide():
     check_regions([square(0, 0, 100)], Size(100, 100))
-    with pytest.raises(BadRegions, match="5 px beyond"):
-        check_regions([square(-5, 0, 100)], Size(100, 100))
+    check_regions([square(-9, 0, 100)], Size(100, 100))
+    for beyond in (square(-11, 0, 100), square(0, 11, 100), square(-6, -6, 100)):
+        with pytest.raises(BadRegions, match="px beyond"):
+            check_regions([beyond], Size(100, 100))
     with pytest.raises(BadRegions, match="over the limit"):
         check_regions([square(0, 0, 5)] * 20_001, Size(100, 100))

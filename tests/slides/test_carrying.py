@@ -277,8 +277,59 @@ def test_what_cannot_be_carried_over_is_refused_with_the_way_out(tmp_path):
         assert "--rewrite deflate" in str(error.value)
 
 
+def test_reversed_bits_are_refused(tmp_path):
+    slide = open_slide(write_jpeg_slide(tmp_path / "a.tif", tissue(300, 200)))
+    slide.tiff_levels[1].page.fillorder = 2
+    with pytest.raises(UnreadableImage, match="FillOrder 2"):
+        open_carried(slide)
+
+
 @pytest.mark.data
 @pytest.mark.skipif(not REAL.is_file(), reason="the shared slides are not beside the checkout")
 def test_the_real_slide_is_carried_over(tmp_path):
     out = tmp_path / "b.ome.tiff"
     check_levels(carry(REAL, out, touched=(1, 129)), out, touched=(1, 129))
+
+
+@pytest.mark.parametrize("change", [16, -16, 30_000])
+def test_a_tile_that_states_another_size_is_not_decoded(tmp_path, monkeypatch, change):
+    """Neither when the slide is read nor when a tile is carried over."""
+    path = write_jpeg_slide(tmp_path / "a.tif", tissue(300, 200), chroma="444", reductions=())
+    with tifffile.TiffFile(path) as tiff:
+        at = tiff.pages[0].dataoffsets[1]
+    data = bytearray(path.read_bytes())
+    frame = data.index(b"\xff\xc0", at) + 5
+    assert data[frame : frame + 2] == (128).to_bytes(2, "big")
+    data[frame : frame + 2] = (128 + change).to_bytes(2, "big")
+    slide = open_slide(path)
+    carried = open_carried(slide)
+    slide._cache.clear()  # tiles that were read before
+    path.write_bytes(data)
+    assert slide.read(0, Box(0, 0, 128, 128)).any()
+
+    def decode(*given, **words):
+        raise AssertionError("it was decoded")
+
+    monkeypatch.setattr(carried.levels[0].page, "decode", decode)
+    with pytest.raises(UnreadableImage, match=f"128 x {128 + change:,} px in a segment"):
+        slide.read(0, Box(128, 0, 128, 128))
+    with pytest.raises(UnreadableImage, match=f"128 x {128 + change:,} px in a segment"):
+        carried.levels[0].decoded(1)
+
+
+@pytest.mark.parametrize("rows", [64, 96, 200, 4096])
+def test_strips_whose_last_one_is_shorter_are_read(tmp_path, rows):
+    pixels = tissue(300, 200)
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(
+        path,
+        pixels,
+        rowsperstrip=rows,
+        compression="jpeg",
+        photometric="rgb",
+        resolution=(20_000, 20_000),
+        resolutionunit=3,
+        metadata=None,
+    )
+    read = open_slide(path, mpp=0.5).read(0, Box(0, 0, 300, 200))
+    assert np.abs(read.astype(int) - pixels).mean() < 12

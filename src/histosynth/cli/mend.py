@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from ..core.errors import BadOption
 from ..core.number_format import counted
 from ..sampling.options import SamplingOptions
 from .options import (
@@ -18,7 +19,6 @@ from .options import (
     Grain,
     Guidance,
     Json,
-    Label,
     Quiet,
     Seed,
     SolverName,
@@ -87,7 +87,6 @@ def mend(
             "cannot be carried over.",
         ),
     ] = "",
-    label: Label = None,
     seed: Seed = 0,
     steps: Steps = None,
     guidance: Guidance = None,
@@ -106,12 +105,16 @@ def mend(
 
     Example: histosynth mend slide.svs --out slide.ome.tiff
     """
-    from ..pipeline.mend import MendOptions, find_slide_artefacts
+    from ..pipeline.mend import MendOptions
     from ..pipeline.mend import mend as run
+    from ..pipeline.slide_artefacts import AUTO_ARTIFACTS, find_slide_artefacts
 
     output = Output(as_json, quiet)
     names = split_names(only)
     if find_only:
+        if artifacts != AUTO_ARTIFACTS:
+            allowed = f"{AUTO_ARTIFACTS} with --find-only, which looks for them"
+            raise BadOption("--artifacts", artifacts, allowed)
         with output.progress("looking") as on_progress:
             found = find_slide_artefacts(
                 slide,
@@ -128,7 +131,6 @@ def mend(
         return
     options = MendOptions(
         SamplingOptions(
-            label=label,
             seed=seed,
             steps=steps,
             guidance=guidance,

@@ -124,6 +124,7 @@ def _proof(
     level = tiles.level
     carried = hashlib.sha256()
     differing = 0
+    is_compared = False
     painted = replaced = count = 0
     for index, data in _written(file, page):
         tile = tiles.tiles.get(index)
@@ -132,9 +133,12 @@ def _proof(
                 raise UnreadableImage(path, f"tile {index} was not written as it was")
             carried.update(data)
             count += 1
+            if data and not is_compared:
+                _check_carried(path, page, level, index)
+                is_compared = True
             continue
         before = level.decoded(index)
-        after = level.decoded(index, data)
+        after = level.decoded(index, data, page=page)
         allowed = tile.allowed(level.reach)
         differing += int(((before != after).any(axis=2) & ~allowed).sum())
         painted += int(tile.painted.sum())
@@ -150,6 +154,23 @@ def _proof(
         replaced,
         differing,
     )
+
+
+def _check_carried(
+    path: Path,
+    page: tifffile.TiffPage,
+    level: CarriedLevel,
+    index: int,
+) -> None:
+    """Compare a carried tile by the tags of both files: tables and colours are carried over too.
+
+    Raises:
+        UnreadableImage: it shows something else.
+    """
+    before = level.decoded(index)
+    after = level.decoded(index, page=page)
+    if (before != after).any():
+        raise UnreadableImage(path, f"tile {index} of level {level.number} shows other colours")
 
 
 def _written(file: int, page: tifffile.TiffPage) -> Iterator[tuple[int, bytes]]:

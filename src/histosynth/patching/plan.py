@@ -16,6 +16,7 @@ from scipy import ndimage
 
 from ..annotation.layout_empty import SlideEmptyRegions
 from ..annotation.regions import Region
+from ..core.arrays import Float64Array
 from ..core.errors import BadRegions
 from ..core.geometry import Box, Size
 from ..core.tile import Mask
@@ -31,6 +32,8 @@ MAX_SHARE = 0.5
 MAX_PAINTED_PX = 400_000_000
 """Of level 0: what is painted lies in memory when the file is written."""
 MAX_REGIONS = 20_000
+LEAST_INSIDE = 0.9
+"""Share of a polygon that lies on the slide; what leaves it is cut at the edge."""
 _BEYOND_PX = 1.0
 _NEIGHBOURS = np.ones((3, 3), np.bool_)
 
@@ -81,7 +84,7 @@ def check_regions(regions: Sequence[Region], size: Size) -> None:
     """Refuse regions that do not lie on the slide.
 
     Raises:
-        BadRegions: none, too many, or one beyond the slide.
+        BadRegions: none, too many, or one beyond the slide; little of one may be, and is cut.
     """
     if not regions:
         raise BadRegions(
@@ -94,7 +97,7 @@ def check_regions(regions: Sequence[Region], size: Size) -> None:
             "Join those that touch in QuPath.",
         )
     for number, region in enumerate(regions, 1):
-        corners = np.array(region.outline)
+        corners = np.array(region.outline, np.float64)
         left, top = corners.min(axis=0)
         right, bottom = corners.max(axis=0)
         far = max(
@@ -103,12 +106,47 @@ def check_regions(regions: Sequence[Region], size: Size) -> None:
             right - size.width,
             bottom - size.height,
         )
-        if far > _BEYOND_PX:
+        if far > _BEYOND_PX and _share_inside(corners, size) < LEAST_INSIDE:
             raise BadRegions(
                 f"Region {number} ({region.name or 'no class'}) reaches {far:,.0f} px beyond the "
                 f"slide of {size.width:,} x {size.height:,} px.",
                 "Its coordinates must be level-0 pixels of this slide; cut what lies outside.",
             )
+
+
+def _share_inside(corners: Float64Array, size: Size) -> float:
+    """Share of a polygon's area that lies on the slide (Sutherland and Hodgman 1974)."""
+    whole = _area(corners)
+    inside = corners
+    for axis, side in enumerate(size):
+        inside = _cut(inside, axis, 0.0, 1.0)
+        inside = _cut(inside, axis, float(side), -1.0)
+    return _area(inside) / whole if whole else 0.0
+
+
+def _cut(
+    corners: Float64Array,
+    axis: int,
+    edge: float,
+    sign: float,
+) -> Float64Array:
+    """The part of a polygon (N, 2) on one side of an edge: where `sign` points to."""
+    kept = []
+    depths = sign * (corners[:, axis] - edge)
+    for index in range(len(corners)):
+        before, after = depths[index - 1], depths[index]
+        if before * after < 0:
+            share = before / (before - after)
+            step = corners[index] - corners[index - 1]
+            kept.append(corners[index - 1] + share * step)
+        if after >= 0:
+            kept.append(corners[index])
+    return np.array(kept, np.float64).reshape(-1, 2)
+
+
+def _area(corners: Float64Array) -> float:
+    x, y = corners.T
+    return abs(float(x @ np.roll(y, 1) - y @ np.roll(x, 1))) / 2
 
 
 def is_too_wide(region: Region, mpp: float) -> bool:

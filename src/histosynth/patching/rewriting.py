@@ -11,9 +11,11 @@ import numpy as np
 from ..core.errors import UnreadableImage
 from ..core.geometry import Box, Size
 from ..core.progress import ProgressCallback, ignore_progress
-from ..core.store import digest
+from ..core.store import atomic_write, digest
 from ..core.tile import Pixels
 from ..slides import Slide, open_slide
+from ..slides.slide import NotThisReader
+from ..slides.tiff_pages import opened_tiff, pages_of
 from ..slides.writing import (
     Encoding,
     Pyramid,
@@ -28,6 +30,7 @@ from ..slides.writing import (
 from .output import LevelProof
 from .patches import Patch, PatchedSlide, touching
 
+_ICC = 34675
 REWRITES = ("deflate", "zstd")
 
 
@@ -78,8 +81,32 @@ def rewrite_output(
                 pixels,
             )
         on_progress(done, len(places))
-    finish_slide(out, parts, description)
-    return [_proof(out, over, parts.pyramid, patches)]
+    with atomic_write(out, replaces=True) as temporary:
+        finish_slide(temporary, parts, description)
+        proof = _proof(
+            temporary,
+            over,
+            parts.pyramid,
+            patches,
+        )
+        if proof.differing_px:
+            reason = f"{proof.differing_px:,} px differ outside of what was painted"
+            raise UnreadableImage(out, reason)
+    return [proof]
+
+
+def colour_profile(slide: Slide) -> bytes:
+    """The ICC profile of a TIFF's level 0; empty: it states none, or the file is no TIFF."""
+    first = slide.levels[0]
+    size = (first.width, first.height)
+    try:
+        with opened_tiff(slide.path) as tiff:
+            for page in pages_of(tiff):
+                if (page.imagewidth, page.imagelength) == size:
+                    return bytes(page.tags.valueof(_ICC) or b"")
+    except (NotThisReader, UnreadableImage):
+        pass
+    return b""
 
 
 def check_rewriting_space(
@@ -100,13 +127,13 @@ def check_rewriting_space(
 
 
 def _proof(
-    out: Path,
+    path: Path,
     over: PatchedSlide,
     pyramid: Pyramid,
     patches: Sequence[Patch],
 ) -> LevelProof:
-    """Compare level 0 block by block; the file is removed where it is not what it should be."""
-    written = open_slide(out, mpp=over.mpp)
+    """Compare level 0 block by block."""
+    written = open_slide(path, mpp=over.mpp)
     carried = hashlib.sha256()
     differing = painted = touched = untouched = 0
     try:
@@ -123,9 +150,6 @@ def _proof(
                 carried.update(after.tobytes())
     finally:
         written.close()
-    if differing:
-        out.unlink()
-        raise UnreadableImage(out, f"{differing:,} px differ outside of what was painted")
     return LevelProof(
         (pyramid.size.width, pyramid.size.height),
         touched,

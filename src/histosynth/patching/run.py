@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +15,14 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from ..annotation.regions import Region, write_regions
+from ..annotation.regions import Region, regions_geojson
 from ..core.errors import BadRun, NotWritable, ResumeMismatch
 from ..core.folder_lock import own_folder, share_folder
+from ..core.own_files import OwnFiles
 from ..core.plain_files import read_plain_text
 from ..core.progress import ProgressCallback, ignore_progress
-from ..core.store import digest, remove_folder, write_json
+from ..core.store import digest, remove_file, remove_folder, write_json, write_text
+from ..core.visible import json_line
 from ..painting.run import parts_folder
 from ..slides import Slide
 from ..slides.carrying import CarriedSlide
@@ -28,7 +33,7 @@ from .outlines import mask_regions
 from .output import LevelProof, check_output_space, write_output
 from .patches import Patch, PatchedSlide, patch_path, read_patch, write_patch
 from .pieces import PieceWork, paint_piece
-from .rewriting import check_rewriting_space, rewrite_output
+from .rewriting import check_rewriting_space, colour_profile, rewrite_output
 
 GEOJSON_SUFFIX = ".synthetic.geojson"
 NAME = "slide with synthetic regions"
@@ -57,7 +62,13 @@ class MendJob:
     @property
     def description(self) -> SlideDescription:
         """What the new file states of itself."""
-        return SlideDescription(self.slide.mpp, self.recipe, NAME)
+        profile = b"" if self.carried is not None else colour_profile(self.slide)
+        return SlideDescription(
+            self.slide.mpp,
+            self.recipe,
+            NAME,
+            profile,
+        )
 
 
 @dataclass(frozen=True)
@@ -103,8 +114,11 @@ def write_mend(
     progress = progress or MendProgress()
     geojson = geojson_path(out)
     with share_folder(out.parent, [out.name, geojson.name]):
+        polygons = painted_geojson(job)
+        has_polygons = _has_polygons(geojson, polygons)
         if _is_there(out, job.description):
-            _write_painted(geojson, job)
+            if not has_polygons:
+                write_text(geojson, polygons)
             return MendOutcome(True, geojson)
         folder = parts_folder(out)
         if job.carried is None:
@@ -119,8 +133,8 @@ def write_mend(
         with own_folder(folder):
             _remember(folder, job.recipe)
             patches = _patches(job, folder, progress.painted)
-            proofs = _write(job, out, patches, progress.written)
-        _write_painted(geojson, job)
+            with _polygons_first(geojson, polygons, is_there=has_polygons):
+                proofs = _write(job, out, patches, progress.written)
         remove_folder(folder)
     return MendOutcome(False, geojson, tuple(proofs))
 
@@ -156,8 +170,62 @@ def counts_by_class(regions: Sequence[Region]) -> dict[str, int]:
     return dict(sorted(Counter(region.name or _PLAIN for region in regions).items()))
 
 
-def _write_painted(path: Path, job: MendJob) -> None:
-    write_regions(path, painted_regions(job))
+def painted_geojson(job: MendJob) -> str:
+    """The text of the polygons: of level 0, with what lies around them at lower levels."""
+    collection = json.loads(regions_geojson(painted_regions(job)))
+    facts: dict[str, Any] = {"synthetic": True, "level": 0}
+    if job.carried is not None:
+        facts["lower_levels"] = _lower_levels(job.carried)
+    for feature in collection["features"]:
+        feature["properties"] |= facts
+    return json_line(collection) + "\n"
+
+
+def _lower_levels(carried: CarriedSlide) -> list[dict[str, Any]]:
+    """How far from a polygon pixels of lower levels may differ, px of level 0."""
+    first = carried.levels[0].size
+    found = []
+    for level in carried.levels[1:]:
+        step = max(first.width / level.size.width, first.height / level.size.height)
+        side = max(level.grid) + max(level.reach)
+        found.append({"level": level.number, "px_around": math.ceil(side * step)})
+    return found
+
+
+def _has_polygons(path: Path, text: str) -> bool:
+    """Whether the polygons are there already.
+
+    Raises:
+        NotWritable: something else is.
+    """
+    if OwnFiles(path.parent).holds_text(path.name, text):
+        return True
+    if not os.path.lexists(path):
+        return False
+    raise NotWritable(
+        path,
+        "it is there, and is not what these options give",
+        "Move it elsewhere, or choose another --out.",
+    )
+
+
+@contextmanager
+def _polygons_first(
+    path: Path,
+    text: str,
+    *,
+    is_there: bool,
+) -> Iterator[None]:
+    """Write the polygons before the slide, which never lies there without them."""
+    if is_there:
+        yield
+        return
+    write_text(path, text)
+    try:
+        yield
+    except BaseException:
+        remove_file(path)
+        raise
 
 
 def _patches(

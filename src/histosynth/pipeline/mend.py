@@ -8,20 +8,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..annotation.regions import Region, read_regions, regions_geojson, write_regions
+from ..annotation.regions import Region, regions_geojson
 from ..core.errors import BadOption, BadRegions, ScaleMismatch
 from ..core.geometry import Size
 from ..core.line_of_facts import line_of_facts
 from ..core.number_format import counted
 from ..core.paths import real_path
 from ..core.progress import ProgressCallback, ignore_progress
-from ..core.recipe_names import nearest_name
 from ..core.seeds import check_seed
 from ..core.slide_layout import LayoutOfClasses, SlideLayout
 from ..core.store import sha256_of
 from ..core.version import __version__
 from ..sampling.options import SamplingOptions
 from .paint_files import LayoutSource
+from .slide_artefacts import AUTO_ARTIFACTS, check_artefact_classes, regions_to_mend
 
 if TYPE_CHECKING:
     from ..model.bundle import Bundle
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from ..slides import Slide
     from ..slides.carrying import CarriedSlide
 
-AUTO_ARTIFACTS = "auto"
 DRAWN_NUCLEI_TIME = 0.4
 """When places of drawn nuclei leave the tissue that a region starts from (docs/log.md)."""
 _MOST_LISTED = 500
@@ -115,32 +114,6 @@ class MendResult:
         }
 
 
-@dataclass(frozen=True)
-class FoundArtefacts:
-    """What `find_artefacts` found.
-
-    Attributes:
-        regions: how many of each class.
-        area_mm2: of all of them.
-        share: of the slide's area.
-        path: of the GeoJSON.
-    """
-
-    regions: Mapping[str, int]
-    area_mm2: float
-    share: float
-    path: Path
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {
-            "out": str(self.path),
-            "regions": dict(self.regions),
-            "area_mm2": round(self.area_mm2, 4),
-            "share": round(self.share, 6),
-        }
-
-
 def mend(
     slide: Path | str,
     out: Path | str,
@@ -180,13 +153,18 @@ def mend(
     from ..patching.pieces import PieceWork, painted_scale
     from ..patching.plan import CORE_PX, check_regions, make_plan
     from ..patching.run import MendJob, MendProgress, counts_by_class, write_mend
+    from ..patching.tile_checks import check_touched_tiles
     from ..slides import open_slide
 
     began = time.monotonic()
     options = options or MendOptions()
+    only = tuple(name.lower() for name in options.only)
     source = Path(slide)
     target = real_path(Path(out))
     _check_options(source, target, options)
+    is_found = isinstance(artifacts, str) and artifacts == AUTO_ARTIFACTS
+    if is_found:
+        check_artefact_classes(only)
     opened = open_slide(source, mpp=options.mpp)
     carried = _carried(opened, options.rewrite)
     size = Size(opened.levels[0].width, opened.levels[0].height)
@@ -196,11 +174,11 @@ def mend(
         dtype=options.sampling.dtype,
     )
     _check_scale(opened.mpp, networks)
-    regions = _regions(opened, artifacts, options.only, on_found)
+    regions = regions_to_mend(opened, artifacts, only, on_found)
     check_regions(regions, size)
     grid = (1, 1) if carried is None else carried.levels[0].grid
     core_px = round(CORE_PX * painted_scale(opened.mpp, networks.info.mpp))
-    regions, left_out = _paintable(regions, opened, is_found=artifacts == AUTO_ARTIFACTS)
+    regions, left_out = _paintable(regions, opened, is_found=is_found)
     plan = make_plan(
         regions,
         size,
@@ -208,6 +186,8 @@ def mend(
         mpp=opened.mpp,
         core_px=core_px,
     )
+    if carried is not None:
+        check_touched_tiles(carried, plan)
     work = PieceWork(
         plan,
         networks,
@@ -243,55 +223,6 @@ def mend(
     )
 
 
-def find_slide_artefacts(
-    slide: Path | str,
-    out: Path | str,
-    *,
-    only: Sequence[str] = (),
-    mpp: float | None = None,
-    on_progress: ProgressCallback = ignore_progress,
-) -> FoundArtefacts:
-    """Look for folds, pen, bubbles, tears and blur, and write their polygons for QuPath.
-
-    Args:
-        slide: the file.
-        out: GeoJSON; a file that is there is replaced.
-        only: classes; empty: the usual ones.
-        mpp: of the slide where it states none or a wrong one.
-        on_progress: called with (done, all) steps.
-
-    Raises:
-        BadOption: an unknown class.
-        UnreadableImage, MissingScale, ConflictingScales: the slide cannot be used.
-        NotWritable: the file cannot be written.
-    """
-    from ..annotation.polygons import centre_of_rings
-    from ..patching.run import counts_by_class
-    from ..slides import open_slide
-
-    _check_classes(only)
-    opened = open_slide(Path(slide), mpp=mpp)
-    regions = _regions(opened, AUTO_ARTIFACTS, tuple(only), on_progress)
-    px = 0.0
-    for region in regions:
-        px += centre_of_rings([_array(ring) for ring in region.rings]).area
-    write_regions(Path(out), regions)
-    first = opened.levels[0]
-    opened.close()
-    return FoundArtefacts(
-        counts_by_class(regions),
-        px * (opened.mpp / 1000) ** 2,
-        px / (first.width * first.height),
-        Path(out),
-    )
-
-
-def _array(ring: Sequence[tuple[float, float]]) -> Any:
-    import numpy as np
-
-    return np.array(ring, np.float64)
-
-
 def _bundle_folder(bundle: Path | str | None) -> Path:
     from ..core.shipped import COMPACT
 
@@ -309,21 +240,15 @@ def _check_options(
     if not target.name.lower().endswith(OME_SUFFIXES):
         raise BadOption("--out", target.name, "a name that ends in .ome.tiff")
     check_seed(options.sampling.seed)
-    _check_classes(options.only)
     if real_path(source) == target:
         raise BadOption("--out", target.name, "another file than the slide")
     if options.rewrite and options.rewrite not in REWRITES:
         raise BadOption("--rewrite", options.rewrite, f"one of {', '.join(REWRITES)}")
-
-
-def _check_classes(only: Sequence[str]) -> None:
-    from ..patching.finding import ARTEFACTS
-
-    for name in only:
-        if name not in ARTEFACTS:
-            meant = nearest_name(name, list(ARTEFACTS))
-            hint = f" (meant: {meant}?)" if meant else ""
-            raise BadOption("--only", name, f"among {', '.join(ARTEFACTS)}{hint}")
+    if options.classes is not None and options.nuclei is None:
+        raise BadOption("--classes", options.classes, "given with --nuclei")
+    if options.sampling.label is not None:
+        allowed = "left out: tissue goes on as that around"
+        raise BadOption("the label", options.sampling.label, allowed)
 
 
 def _carried(slide: Slide, rewrite: str) -> CarriedSlide | None:
@@ -341,25 +266,6 @@ def _check_scale(mpp: float, bundle: Bundle) -> None:
     info = bundle.info
     if mpp > info.mpp * (1 + info.mpp_tolerance):
         raise ScaleMismatch(mpp, info.mpp, info.mpp_tolerance)
-
-
-def _regions(
-    slide: Slide,
-    artifacts: Path | str | Sequence[Region],
-    only: tuple[str, ...],
-    on_found: ProgressCallback,
-) -> list[Region]:
-    from ..patching.finding import USUAL_ARTEFACTS, find_artefacts
-
-    if isinstance(artifacts, str) and artifacts == AUTO_ARTIFACTS:
-        return find_artefacts(slide, only or USUAL_ARTEFACTS, on_found)
-    if isinstance(artifacts, str | Path):
-        regions = read_regions(Path(artifacts))
-    else:
-        regions = list(artifacts)
-    if only:
-        regions = [region for region in regions if region.name.lower() in only]
-    return regions
 
 
 def _paintable(
@@ -435,6 +341,7 @@ def _recipe_of(
         "settings": settings_facts(work.settings, info)
         | {"exemplar": work.settings.exemplar, "nuclei_time": work.settings.nuclei_time},
         "painted_mpp": slide.mpp * factor,
+        "mpp": slide.mpp,
         "source": {
             "sha256": sha256_of(slide.path),
             "size": list(plan.size),

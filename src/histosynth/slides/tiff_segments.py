@@ -21,6 +21,7 @@ from ..core.errors import UnreadableImage
 from ..core.geometry import Box
 from ..core.images import MAX_PIXELS
 from ..core.tile import Pixels
+from .jpeg_size import JPEG, check_jpeg_size
 from .remedies import pyramid_remedy
 from .slide import PyramidLevel, SlideFacts, check_levels, on_glass
 
@@ -224,6 +225,8 @@ class SegmentedSlide:
         data = os.pread(self._file, count, offset)
         if len(data) < count:
             raise ValueError(f"segment {index} is cut off after {len(data):,} of {count:,} bytes")
+        if int(page.compression) == JPEG:
+            _check_frame(part, index - part.first_segment, data)
         segment, *_ = page.decode(data, index, jpegtables=page.jpegtables)
         if segment is None:
             raise ValueError(f"segment {index} holds nothing")
@@ -233,6 +236,23 @@ class SegmentedSlide:
     def close(self) -> None:
         """Close the file."""
         self._closing()
+
+
+def _check_frame(
+    part: PlanePart,
+    index: int,
+    data: bytes,
+) -> None:
+    """Refuse a JPEG stream of another size; the last ones may hold no more than is left."""
+    level = TiffLevel((part,))
+    row, column = divmod(index, level.segments_across)
+    width, height = level.segment_size
+    across, down = level.size
+    check_jpeg_size(
+        data,
+        (width, min(width, across - column * width)),
+        (height, min(height, down - row * height)),
+    )
 
 
 def _white_segment(page: tifffile.TiffPage) -> Pixels:

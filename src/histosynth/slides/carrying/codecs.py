@@ -14,7 +14,6 @@ from ..tiff_forms import YCBCR
 from .jpeg_segments import mcu_of, read_jpeg_head
 from .jpeg_stream import read_jpeg
 
-JPEG = 7
 _DEFLATE_LEVEL = 6
 _ZSTD_LEVEL = 9
 _DIFFERENCES = 2

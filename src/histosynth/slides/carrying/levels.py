@@ -13,10 +13,11 @@ import tifffile
 from ...core.errors import UnreadableImage
 from ...core.geometry import Box, Size
 from ...core.tile import Mask, Pixels
+from ..jpeg_size import JPEG, check_jpeg_size
 from ..slide import Slide
 from ..tiff_forms import compression_name
 from ..tiff_segments import BROKEN_TIFF, SegmentedSlide, TiffLevel
-from .codecs import JPEG, LOSSLESS, encode_jpeg, encode_lossless, jpeg_grid
+from .codecs import LOSSLESS, encode_jpeg, encode_lossless, jpeg_grid
 
 _REWRITE = "Write it anew without loss: --rewrite deflate (about 2 bytes a pixel)."
 _PREDICTORS = (1, 2)
@@ -97,17 +98,39 @@ class CarriedLevel:
         """A tile as it lies in the file; empty: it was never scanned."""
         return self.slide.segment_bytes(self.number, index)
 
-    def decoded(self, index: int, data: bytes | None = None) -> Pixels:
+    def obstacle(self, index: int) -> str:
+        """Why a tile cannot be written with other pixels; "" where it can."""
+        data = self.data(index)
+        if not data:
+            return "it was never scanned"
+        if int(self.page.compression) != JPEG:
+            return ""
+        try:
+            found = jpeg_grid(self.page, data)
+        except ValueError as error:
+            return str(error)
+        if found != (self.grid, self.reach):
+            return "its blocks of JPEG are not those of the level's first tile"
+        return ""
+
+    def decoded(
+        self,
+        index: int,
+        data: bytes | None = None,
+        *,
+        page: tifffile.TiffPage | None = None,
+    ) -> Pixels:
         """All pixels (H, W, 3) of a tile, those beyond the level too.
 
         Args:
             index: of the tile.
             data: in place of those of the file.
+            page: whose tags say how to decode it; None: those of the file.
 
         Raises:
             UnreadableImage: it cannot be decoded.
         """
-        page = self.page
+        page = page or self.page
         if data is None:
             data = self.data(index)
         height, width = self.tile_size.shape
@@ -122,6 +145,12 @@ class CarriedLevel:
                 np.uint8,
             )
         try:
+            if int(page.compression) == JPEG:
+                check_jpeg_size(
+                    data,
+                    [width],
+                    [height],
+                )
             segment, *_ = page.decode(
                 data,
                 index,
@@ -270,6 +299,8 @@ def _obstacle(level: TiffLevel) -> str:
         return "its pixels lie in strips, not in tiles"
     if code != JPEG and code not in LOSSLESS:
         return f"its codec, {compression_name(code)}, is not written"
+    if int(page.fillorder) != 1:
+        return f"its bits lie in reverse order (FillOrder {int(page.fillorder)})"
     if int(page.predictor) not in _PREDICTORS:
         return f"its predictor, {int(page.predictor)}, is not written"
     return ""

@@ -56,11 +56,13 @@ class SlideDescription:
         recipe: plain values that generate it again; `extent` is "slide", or "regions" where only
             `synthetic_share` of the area is synthetic.
         name: for people; viewers show it.
+        icc: ICC profile of the pixels, for OME-TIFF; empty: none is stated.
     """
 
     mpp: float
     recipe: Mapping[str, Any] = field(default_factory=dict)
     name: str = "synthetic slide"
+    icc: bytes = b""
 
     def __post_init__(self) -> None:
         check_mpp_option(self.mpp)

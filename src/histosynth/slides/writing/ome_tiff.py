@@ -88,6 +88,7 @@ def _level_options(
         "resolutionunit": "CENTIMETER",
         "software": SOFTWARE,
         "metadata": None,
+        "iccprofile": description.icc or None,
     }
     if level:
         return {**options, "subfiletype": _REDUCED}
