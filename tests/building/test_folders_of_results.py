@@ -59,7 +59,6 @@ WRITES_OF_ITS_OWN = {
     "core/synthetic.py": "the temporary file of `atomic_write`",
     "encoders/weight_files.py": "the temporary file of `atomic_write`",
     "model/packing.py": "a temporary folder, moved to where nothing is",
-    "patching/rewriting.py": "removes what it wrote where that is not what it should be",
     "painting/part_files.py": "the temporary file of `atomic_write`",
     "preparation/fetch/record.py": "gives a part its name, and follows no link",
     "slides/writing/dicom_files.py": "a temporary folder of `atomic_folder`",
