@@ -56,12 +56,25 @@ def _row(
         out = place / f"out-{trial}"
         wait = verbs.moment(generator, seconds)
         problem = _try(verb, inputs, out, shown, number=number, wait_s=wait)
-        if not problem and verbs.contents(out, verb) != expected:
+        found = verbs.contents(out, verb)
+        if not problem and found != expected:
             problem = "unequal"
         row[problem or "accepted"] += 1
         if problem:
             row["failures"].append(
-                {"trial": trial, "signal": number.name, "wait_s": wait, "shown": shown.read_text()}
+                {
+                    "trial": trial,
+                    "signal": number.name,
+                    "wait_s": wait,
+                    "problem": problem,
+                    "half_written": verbs.half_written(out) if out.is_dir() else [],
+                    "differ": sorted(
+                        name
+                        for name in {*found, *expected}
+                        if found.get(name) != expected.get(name)
+                    ),
+                    "shown": shown.read_text(),
+                }
             )
     row["facts"] = {"unequal": row["unequal"]}
     row["seconds"] = round(time.monotonic() - begin, 1)

@@ -298,25 +298,27 @@ def _last_lines(content: bytes) -> bytes:
 
 
 def half_written(out: Path) -> list[str]:
-    """Pictures, JSON and tables that cannot be read to their end, once a run was killed."""
-    wrong = []
-    for path in out.rglob("*.json"):
-        try:
+    """Pictures, JSON and tables that cannot be read to their end, once a run was killed.
+
+    Hidden ones are temporary files: the next run removes them, and nobody reads them before.
+    """
+    paths = [path for path in sorted(out.rglob("*")) if not path.name.startswith(".")]
+    return [path.name for path in paths if not _is_whole(path)]
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a file can be read to its end; True for files of other formats."""
+    try:
+        if path.suffix == ".json":
             json.loads(path.read_text())
-        except ValueError:
-            wrong.append(path.name)
-    for path in out.rglob("*.parquet"):
-        if not path.name.startswith(".") and path.read_bytes()[-4:] != b"PAR1":
-            wrong.append(path.name)
-    for path in out.rglob("*.png"):
-        if path.name.startswith("."):
-            continue
-        try:
+        elif path.suffix == ".parquet":
+            return path.read_bytes()[-4:] == b"PAR1"
+        elif path.suffix == ".png":
             with Image.open(path) as image:
                 image.load()
-        except (OSError, ValueError, SyntaxError):
-            wrong.append(path.name)
-    return wrong
+    except (OSError, ValueError, SyntaxError):
+        return False
+    return True
 
 
 def moment(generator: random.Random, seconds: float) -> float:
