@@ -16,7 +16,7 @@ from histosynth.cli import heartbeat, logs
 from histosynth.cli.heartbeat import Heartbeat, Stage, duration_text
 from histosynth.cli.logs import LogOptions, logged_verb
 from histosynth.cli.main import app
-from histosynth.cli.output import Output
+from histosynth.cli.output import Amount, Output
 from histosynth.cli.verb import share_options
 from histosynth.core.errors import BadOption, HistosynthError
 from histosynth.core.stopping import Stopped
@@ -66,6 +66,22 @@ def test_stages_begin_and_end_with_a_line_and_beat_between(capsys, clock):
         "INFO histosynth train: training: 61 of 1,000, loss 0.25, about 7 min 50 s left",
         "INFO histosynth train: training: 1,000 of 1,000, loss 0.125",
         "INFO histosynth train: after training, 9 min 20 s so far",
+    ]
+
+
+def test_a_stage_names_its_speed_in_the_unit_of_what_it_works_through(capsys, clock):
+    amount = Amount("Mpx")
+    with (
+        logged_verb("paint", LogOptions()),
+        Output().bars("painting", amounts={"painting": amount}) as (on_painted,),
+    ):
+        amount.total = 40.0
+        on_painted(0, 20)
+        clock[0] += 25
+        on_painted(20, 20)
+    assert texts(capsys.readouterr().err) == [
+        "INFO histosynth paint: painting: 0 of 20",
+        "INFO histosynth paint: painting: 20 of 20, Mpx/s 1.6",
     ]
 
 

@@ -1,6 +1,7 @@
 """`histosynth paint`."""
 
 import csv
+import re
 
 import numpy as np
 import openslide
@@ -19,11 +20,15 @@ from histosynth.tissue.layout import draw_layout
 
 
 def run(*words):
-    arguments = ["paint", *map(str, words), "--engine", "local", "--json"]
+    return check_json(outcome_of(*words, "--json").stdout)
+
+
+def outcome_of(*words):
+    arguments = ["paint", *map(str, words), "--engine", "local"]
     done = CliRunner().invoke(app, arguments)
     if done.exception and not isinstance(done.exception, SystemExit):
         raise done.exception
-    return check_json(done.stdout)
+    return done
 
 
 def write_points(path, classes, size):
@@ -54,6 +59,14 @@ def test_a_layout_is_drawn_painted_and_written_beside_the_slide(tmp_path):
     before = out.read_bytes()
     assert run(*words)["was_there"]
     assert out.read_bytes() == before
+
+
+def test_progress_is_in_mpx_a_second(tmp_path):
+    bundle = write_full_bundle(tmp_path / "bundle")
+    words = ("--size", "256x192", "--like", "model", "--bundle", bundle)
+    shown = outcome_of(*words, "--out", tmp_path / "slide.ome.tiff").stderr
+    speeds = re.findall(r"painting: .*, Mpx/s ([0-9.e+-]+)", shown)
+    assert speeds and all(float(speed) > 0 for speed in speeds)
 
 
 def test_a_slide_of_dicom_has_the_pixels_of_the_tiff(tmp_path):

@@ -49,6 +49,13 @@ class Stage:
             "numbers": dict(self.numbers),
         }
 
+    def speed(self, done: int) -> float | None:
+        """Steps a second if so many are done now; None where there is none yet."""
+        passed = time.monotonic() - self.began
+        if self.began == 0 or done <= self.first or passed <= 0:
+            return None
+        return (done - self.first) / passed
+
     def _seconds_left(self) -> float | None:
         """By the speed so far; None where there is none yet."""
         passed = time.monotonic() - self.began

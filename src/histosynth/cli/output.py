@@ -30,6 +30,23 @@ PARTLY_REFUSED = 3
 
 
 @dataclass
+class Amount:
+    """What a stage works through in all, its total set once it is known.
+
+    Attributes:
+        unit: of the amount, e.g. Mpx.
+        total: of the whole stage.
+    """
+
+    unit: str
+    total: float = 0.0
+
+    def of(self, steps: float, all_steps: int) -> float:
+        """The amount of so many steps."""
+        return self.total * steps / max(all_steps, 1)
+
+
+@dataclass
 class Output:
     """What the user wants to see.
 
@@ -61,14 +78,23 @@ class Output:
                 self._heartbeat = None
 
     @contextmanager
-    def bars(self, *names: str) -> Iterator[tuple[ProgressCallback, ...]]:
+    def bars(
+        self,
+        *names: str,
+        amounts: Mapping[str, Amount] | None = None,
+    ) -> Iterator[tuple[ProgressCallback, ...]]:
         """One progress bar a name on stderr, each shown from its first call on.
 
         Where stderr is no terminal it gets lines, and so does the log.
+
+        Args:
+            names: of the stages.
+            amounts: by name, what a stage works through; its speed is given in that unit.
         """
+        amounts = amounts or {}
         with ExitStack() as stack:
             heartbeat = stack.enter_context(self._beating())
-            logged = [_logging_callback(heartbeat, name) for name in names]
+            logged = [_logging_callback(heartbeat, name, amounts.get(name)) for name in names]
             if not self.shows_bars:
                 yield tuple(logged)
                 return
@@ -81,7 +107,8 @@ class Output:
                     visible=False,
                     speed_text="",
                 )
-                callbacks.append(_bar_callback(progress, task, on_logged))
+                amount = amounts.get(name)
+                callbacks.append(_bar_callback(progress, task, on_logged, amount))
             yield tuple(callbacks)
 
     @contextmanager
@@ -236,25 +263,41 @@ def _open_progress(extra_text: str) -> Progress:
     )
 
 
-def _logging_callback(heartbeat: Heartbeat, name: str) -> ProgressCallback:
+def _logging_callback(
+    heartbeat: Heartbeat,
+    name: str,
+    amount: Amount | None,
+) -> ProgressCallback:
     stage = Stage(name)
-    return lambda done, total: heartbeat.update(stage, done, total)
+
+    def on_progress(done: int, total: int) -> None:
+        numbers = {}
+        speed = stage.speed(done)
+        if amount is not None and speed:
+            numbers[f"{amount.unit}/s"] = amount.of(speed, total)
+        heartbeat.update(stage, done, total, numbers)
+
+    return on_progress
 
 
 def _bar_callback(
     progress: Progress,
     task: TaskID,
     on_logged: ProgressCallback,
+    amount: Amount | None,
 ) -> ProgressCallback:
     def on_progress(done: int, total: int) -> None:
         on_logged(done, total)
         speed = progress.tasks[task].speed
+        speed_text = f"{speed:.1f}/s" if speed else ""
+        if amount is not None and speed:
+            speed_text = f"{amount.of(speed, total):.2g} {amount.unit}/s"
         progress.update(
             task,
             completed=done,
             total=total,
             visible=True,
-            speed_text=f"{speed:.1f}/s" if speed else "",
+            speed_text=speed_text,
         )
 
     return on_progress

@@ -29,7 +29,7 @@ from .options import (
     Workers,
     parse_path,
 )
-from .output import Output
+from .output import Amount, Output
 
 _PX_PER_MPX = 1e6
 
@@ -184,11 +184,17 @@ def paint(
         ),
     )
     output = Output(as_json, quiet)
+    amount = Amount("Mpx")
+
+    def on_size(width: int, height: int) -> None:
+        amount.total = width * height / _PX_PER_MPX
+
     with output.bars(
         "painting",
         "writing",
         "tiles",
         "layout",
+        amounts={"painting": amount},
     ) as (on_painted, on_written, on_cut, on_drawn):
         files = paint_files(
             source,
@@ -196,6 +202,7 @@ def paint(
             appearance=appearance,
             options=options,
             bundle=bundle,
+            on_size=on_size,
             on_drawn=on_drawn,
             on_painted=on_painted,
             on_written=on_written,

@@ -10,7 +10,7 @@ from typing import Literal
 from ..annotation.layout_empty import read_slide_empty
 from ..annotation.layout_files import LAYOUT_SUFFIX
 from ..core.errors import BadOption
-from ..core.geometry import Size
+from ..core.geometry import Box, Size
 from ..core.progress import ProgressCallback, ignore_progress
 from ..core.slide_layout import SlideLayout
 from ..core.units import check_mpp_option
@@ -24,6 +24,10 @@ from .slide_layouts import LayoutFiles, draw_slide_layout, sample_layout
 
 DEFAULT_MPP = 0.5
 _SCALE_SHARE = 1e-3
+
+
+def _ignore_size(width: int, height: int) -> None:
+    """Do nothing."""
 
 
 def _ignore_warning(sentence: str) -> None:
@@ -113,6 +117,7 @@ def paint_files(
     appearance: str | None = None,
     options: PaintOptions | None = None,
     bundle: Path | None = None,
+    on_size: Callable[[int, int], None] = _ignore_size,
     on_drawn: ProgressCallback = ignore_progress,
     on_painted: ProgressCallback = ignore_progress,
     on_written: ProgressCallback = ignore_progress,
@@ -128,6 +133,7 @@ def paint_files(
         appearance: a palette name or a reference picture.
         options: how to sample, what to write, and where.
         bundle: its folder; None: the compact one.
+        on_size: called with width and height of what is painted, px, before it begins.
         on_drawn: called with parts of the layout.
         on_painted: called with (done, all) pieces of work.
         on_written: called with (done, all) blocks of the file.
@@ -147,6 +153,8 @@ def paint_files(
         found = survey.warnings(of_shipped_bundle=bundle is None)
     for sentence in found:
         on_warning(sentence)
+    area = options.region or Box(0, 0, *layout.size)
+    on_size(area.width, area.height)
     painted = paint(
         layout,
         out,
