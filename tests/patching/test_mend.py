@@ -22,7 +22,7 @@ from histosynth.core.errors import (
     UnreadableImage,
 )
 from histosynth.core.geometry import Box, Size
-from histosynth.patching import run as run_module
+from histosynth.patching import work as work_module
 from histosynth.patching.plan import MAX_DEPTH_UM, check_regions, make_plan
 from histosynth.pipeline.mend import MendOptions, mend
 from histosynth.pipeline.slide_artefacts import find_slide_artefacts
@@ -106,7 +106,7 @@ def test_a_run_that_was_stopped_goes_on(slide, tmp_path, bundle_folder, monkeypa
     out = tmp_path / "b.ome.tiff"
     regions = [square(40, 60, 40), square(560, 60, 40)]
     painted = []
-    paint = run_module.paint_piece
+    paint = work_module.paint_piece
 
     def stopping(work, over, piece):
         if painted:
@@ -114,7 +114,7 @@ def test_a_run_that_was_stopped_goes_on(slide, tmp_path, bundle_folder, monkeypa
         painted.append(piece.box)
         return paint(work, over, piece)
 
-    monkeypatch.setattr(run_module, "paint_piece", stopping)
+    monkeypatch.setattr(work_module, "paint_piece", stopping)
     with pytest.raises(KeyboardInterrupt):
         mend(slide, out, artifacts=regions, options=OPTIONS, bundle=bundle_folder)
     assert not out.exists()
@@ -126,7 +126,7 @@ def test_a_run_that_was_stopped_goes_on(slide, tmp_path, bundle_folder, monkeypa
     assert len(painted) == 1  # the other one was there
     whole = tmp_path / "c.ome.tiff"
     painted.clear()
-    monkeypatch.setattr(run_module, "paint_piece", paint)
+    monkeypatch.setattr(work_module, "paint_piece", paint)
     mend(slide, whole, artifacts=regions, options=OPTIONS, bundle=bundle_folder)
     assert whole.read_bytes() == out.read_bytes()
     assert not list(tmp_path.glob("*.parts"))

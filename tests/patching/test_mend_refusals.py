@@ -19,6 +19,7 @@ from histosynth.core.errors import (
 from histosynth.core.geometry import Box, Size
 from histosynth.patching import rewriting, tile_checks
 from histosynth.patching import run as run_module
+from histosynth.patching import work as work_module
 from histosynth.pipeline.mend import MendOptions, mend
 from histosynth.pipeline.slide_artefacts import find_slide_artefacts
 from histosynth.sampling.options import SamplingOptions
@@ -44,7 +45,7 @@ def paints_nothing(monkeypatch):
     def paint(work, over, piece):
         raise AssertionError("it was painted")
 
-    monkeypatch.setattr(run_module, "paint_piece", paint)
+    monkeypatch.setattr(work_module, "paint_piece", paint)
 
 
 def test_places_are_written_to_geojson_alone_and_never_over_the_slide(slide, tmp_path):

@@ -10,12 +10,15 @@ import typer
 
 from ..core.errors import BadOption
 from ..core.number_format import counted
+from ..engine import EngineOptions
 from ..sampling.options import SamplingOptions
 from .options import (
+    Address,
     BundlePath,
     ClassMap,
     Device,
     Dtype,
+    EngineName,
     Grain,
     Guidance,
     Json,
@@ -23,6 +26,7 @@ from .options import (
     Seed,
     SolverName,
     Steps,
+    Workers,
     parse_path,
     split_names,
 )
@@ -44,7 +48,7 @@ def mend(
         Path,
         typer.Option(
             parser=parse_path,
-            help="NAME.ome.tiff; with --find-only NAME.geojson.",
+            help="NAME.ome.tiff, or of an Aperio slide NAME.svs; with --find-only NAME.geojson.",
         ),
     ],
     artifacts: Annotated[
@@ -93,6 +97,9 @@ def mend(
     solver: SolverName = None,
     grain: Grain = True,
     bundle: BundlePath = None,
+    engine: EngineName = "pool",
+    workers: Workers = None,
+    address: Address = None,
     device: Device = None,
     dtype: Dtype = None,
     as_json: Json = False,
@@ -101,7 +108,8 @@ def mend(
     """Put synthetic tissue in place of folds, pen, bubbles, tears and blur of a slide.
 
     Everywhere else the new slide is equal after decoding, and tiles without a region are the same
-    bytes: both are compared before it appears. Run the same command again to go on after a stop.
+    bytes: both are compared before it appears. Run the same command again to go on after a stop;
+    the bytes are the same on any engine, with any number of workers.
 
     Example: histosynth mend slide.svs --out slide.ome.tiff
     """
@@ -144,6 +152,7 @@ def mend(
         rewrite,
         nuclei,
         classes,
+        EngineOptions(engine, workers, address),
     )
     with output.bars("looking", "painting", "writing") as (on_found, on_painted, on_written):
         result = run(
@@ -164,6 +173,8 @@ def mend(
     ]
     if result.left_out:
         lines.append(f"{counted(result.left_out, 'place is', 'places are')} too wide, and left")
+    if result.needs_svs:
+        lines.append("OpenSlide opens JPEG 2000 in an SVS only: --out NAME.svs")
     for number, level in enumerate(result.levels):
         lines.append(
             f"level {number}: {counted(level.touched, 'tile', 'tiles')} touched, {level.carried:,} "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
@@ -11,7 +12,11 @@ from PIL import PngImagePlugin, TiffImagePlugin
 from .errors import BadOption
 from .store import digest
 
-SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+_SOURCES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+SOURCE_TYPE = f"{_SOURCES}trainedAlgorithmicMedia"
+COMPOSITE_TYPE = f"{_SOURCES}compositeWithTrainedAlgorithmicMedia"
+"""A captured picture of which regions are generated."""
+_REGIONS = "regions"
 RECIPE_KEY = "histosynth:recipe"
 _NOTICE = "Synthetic. For research use; not for diagnosis."
 XMP_TAG = 700
@@ -28,6 +33,15 @@ _XMP = """<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?>
  histosynth:extent={extent} histosynth:recipeSha256={digest} histosynth:notice={notice}/>
 </rdf:RDF></x:xmpmeta>
 <?xpacket end="w"?>"""
+
+
+def source_type(recipe: Mapping[str, Any]) -> str:
+    """IPTC's term for a picture: generated, or captured with generated regions.
+
+    Args:
+        recipe: of the picture; its `extent` says which.
+    """
+    return COMPOSITE_TYPE if recipe.get("extent") == _REGIONS else SOURCE_TYPE
 
 
 def save_options(form: str, recipe: dict[str, Any]) -> dict[str, Any]:
@@ -92,7 +106,7 @@ def xmp_packet(recipe: dict[str, Any]) -> str:
     extent = str(recipe.get("extent", "tile"))
     return _XMP.format(
         namespace=quoteattr(NAMESPACE),
-        source=quoteattr(SOURCE_TYPE),
+        source=quoteattr(source_type(recipe)),
         tool=quoteattr(tool),
         extent=quoteattr(extent),
         digest=quoteattr(digest(recipe)),

@@ -1,20 +1,26 @@
-"""Which tiles of which levels a slide's patches touch, with their pixels."""
+"""Which tiles of which levels a slide's patches touch, with their pixels, in files."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from ..core.errors import BadRun
 from ..core.geometry import Box
 from ..core.tile import Mask, Pixels
 from ..slides.carrying import CarriedLevel, CarriedSlide, grown_on_grid
-from .patches import Patch, touching
+from .patches import Patch, PatchFiles, patch_path, read_patch, write_patch
 
+KEPT_TILE_BYTES = 1 << 26
+"""Of touched tiles of a level that are kept in memory; the last one is kept in any case."""
 _REACH_PX = 2
+_BYTES_A_PX = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,24 +50,72 @@ class PaintedTile:
         )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class LevelTiles:
-    """The touched tiles of a level.
+    """The touched tiles of a level, in files of a folder.
 
     Attributes:
         level: of the slide.
-        tiles: by their index.
+        folder: of the files.
     """
 
     level: CarriedLevel
-    tiles: Mapping[int, PaintedTile]
+    folder: Path
+    _there: set[int] = field(default_factory=set)
+    _kept: OrderedDict[int, PaintedTile] = field(default_factory=OrderedDict)
+
+    @property
+    def indices(self) -> Collection[int]:
+        """Of the touched tiles."""
+        return self._there
+
+    def add(
+        self,
+        index: int,
+        pixels: Pixels,
+        painted: Mask,
+    ) -> None:
+        """Write a touched tile."""
+        patch = Patch(
+            self.level.box(index),
+            pixels,
+            painted,
+        )
+        write_patch(patch_path(self.folder, index), patch)
+        self._there.add(index)
+
+    def tile(self, index: int) -> PaintedTile | None:
+        """A touched tile; None: it is not touched.
+
+        Raises:
+            BadRun: its file is no longer there, or damaged.
+        """
+        if index not in self._there:
+            return None
+        tile = self._kept.pop(index, None) or self._read(index)
+        self._kept[index] = tile
+        most = KEPT_TILE_BYTES // (_BYTES_A_PX * tile.painted.size)
+        while len(self._kept) > max(most, 1):
+            self._kept.popitem(last=False)
+        return tile
+
+    def _read(self, index: int) -> PaintedTile:
+        path = patch_path(self.folder, index)
+        patch = read_patch(path, self.level.box(index))
+        if patch is None:
+            raise BadRun(path, "it is absent or damaged, though it was written before")
+        return PaintedTile(
+            patch.pixels,
+            patch.mask,
+            grown_on_grid(patch.mask, self.level.grid),
+        )
 
     def read(self, box: Box) -> tuple[Pixels, Mask]:
         """Pixels (H, W, 3) of a box with what is painted, and where that is."""
         pixels = self.level.slide.read(self.level.number, box)
         painted = np.zeros(pixels.shape[:2], bool)
         for index in self.level.touched(box):
-            tile = self.tiles.get(index)
+            tile = self.tile(index)
             place = self.level.box(index)
             common = place.intersect(box)
             if tile is None or common is None:
@@ -73,41 +127,52 @@ class LevelTiles:
         return pixels, painted
 
 
-def tiles_of_levels(carried: CarriedSlide, patches: Sequence[Patch]) -> list[LevelTiles]:
-    """The touched tiles of every level; lower levels are means of the level above."""
-    found = [_first_level(carried.levels[0], patches)]
-    for level in carried.levels[1:]:
-        found.append(_lower_level(level, found[-1]))
+def tiles_of_levels(
+    carried: CarriedSlide,
+    patches: PatchFiles,
+    folder: Path,
+) -> list[LevelTiles]:
+    """The touched tiles of every level; lower levels are means of the level above.
+
+    Args:
+        carried: the slide.
+        patches: what was painted on level 0.
+        folder: of the files of tiles, one folder a level.
+    """
+    found: list[LevelTiles] = []
+    for level in carried.levels:
+        tiles = LevelTiles(level, folder / f"level{level.number}")
+        if found:
+            _add_lower_level(tiles, found[-1])
+        else:
+            _add_first_level(tiles, patches)
+        found.append(tiles)
     return found
 
 
-def _first_level(level: CarriedLevel, patches: Sequence[Patch]) -> LevelTiles:
-    indices = {index for patch in patches for index in level.touched(patch.box)}
-    tiles = {}
+def _add_first_level(tiles: LevelTiles, patches: PatchFiles) -> None:
+    level = tiles.level
+    indices = {index for place in patches.places for index in level.touched(place.box)}
     for index in sorted(indices):
         box = level.box(index)
         pixels = level.decoded(index).copy()
         painted = np.zeros(pixels.shape[:2], bool)
-        for patch in touching(patches, box):
+        for patch in patches.touching(box):
             where = patch.put_on(pixels, box)
             if where is not None:
                 painted |= where
         if painted.any():
-            tiles[index] = PaintedTile(
-                pixels,
-                painted,
-                grown_on_grid(painted, level.grid),
-            )
-    return LevelTiles(level, tiles)
+            tiles.add(index, pixels, painted)
 
 
-def _lower_level(level: CarriedLevel, above: LevelTiles) -> LevelTiles:
+def _add_lower_level(tiles: LevelTiles, above: LevelTiles) -> None:
+    level = tiles.level
     steps = (
         above.level.size.width / level.size.width,
         above.level.size.height / level.size.height,
     )
     indices: set[int] = set()
-    for index in above.tiles:
+    for index in above.indices:
         box = above.level.box(index)
         left, top = int(box.x / steps[0]), int(box.y / steps[1])
         right, bottom = int(box.right / steps[0]) + 1, int(box.bottom / steps[1]) + 1
@@ -121,26 +186,23 @@ def _lower_level(level: CarriedLevel, above: LevelTiles) -> LevelTiles:
                 )
             )
         )
-    tiles = {}
     for index in sorted(indices):
-        tile = _lower_tile(
-            level,
+        _add_lower_tile(
+            tiles,
             index,
             above,
             steps,
         )
-        if tile is not None:
-            tiles[index] = tile
-    return LevelTiles(level, tiles)
 
 
-def _lower_tile(
-    level: CarriedLevel,
+def _add_lower_tile(
+    tiles: LevelTiles,
     index: int,
     above: LevelTiles,
     steps: tuple[float, float],
-) -> PaintedTile | None:
-    """A tile with the means of what is painted above it; None: nothing is."""
+) -> None:
+    """Add a tile with the means of what is painted above it, where something is."""
+    level = tiles.level
     inside = level.box(index).intersect(
         Box(
             0,
@@ -149,7 +211,7 @@ def _lower_tile(
         )
     )
     if inside is None:
-        return None
+        return
     edges = (
         inside.x * steps[0],
         inside.y * steps[1],
@@ -165,7 +227,7 @@ def _lower_tile(
     )
     source, painted = above.read(around)
     if not painted.any():
-        return None
+        return
     within = (
         edges[0] - left,
         edges[1] - top,
@@ -188,17 +250,13 @@ def _lower_tile(
     )
     where = share > 0
     if not where.any():
-        return None
+        return
     pixels = level.decoded(index).copy()
     height, width = where.shape
     pixels[:height, :width][where] = means[where]
     whole = np.zeros(pixels.shape[:2], bool)
     whole[:height, :width] = where
-    return PaintedTile(
-        pixels,
-        whole,
-        grown_on_grid(whole, level.grid),
-    )
+    tiles.add(index, pixels, whole)
 
 
 def _reduced(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,17 @@ import numpy as np
 import tifffile
 
 from ..core.errors import UnreadableImage
+from ..core.geometry import Size
 from ..core.progress import ProgressCallback, ignore_progress
 from ..core.store import atomic_write
+from ..core.tile import Pixels
 from ..slides.carrying import CarriedLevel, CarriedSlide, write_carried
-from ..slides.writing import SlideDescription
-from ..slides.writing.space import check_file_space
+from ..slides.writing import BytesNeeded, SlideDescription, check_space
+from ..slides.writing.aperio_form import SVS_SUFFIX
 from .level_tiles import LevelTiles
 
+THUMBNAIL_PX = 512
+"""Its longer side is no longer."""
 _SPARE_BYTES = 1 << 22
 _BYTES_PER_TILE = 32
 
@@ -75,7 +80,6 @@ def write_output(
         UnreadableImage: a tile cannot be edited, or what was written is not what it should be.
     """
     total = sum(level.count for level in carried.levels)
-    check_output_space(out, carried)
     with atomic_write(out) as temporary:
         done = 0
 
@@ -83,17 +87,57 @@ def write_output(
             nonlocal done
             done += 1
             on_progress(done, total)
-            tile = levels[level.number].tiles.get(index)
+            tile = levels[level.number].tile(index)
             if tile is None:
                 return level.data(index)
             return level.replaced(index, tile.pixels, tile.replaced)
 
-        write_carried(temporary, carried, description, tile_of)
+        is_svs = is_svs_name(out)
+        write_carried(
+            temporary,
+            carried,
+            description,
+            tile_of,
+            thumbnail=partial(_thumbnail, levels[-1]) if is_svs else None,
+        )
         return _proofs(temporary, levels)
 
 
-def check_output_space(out: Path, carried: CarriedSlide) -> None:
-    """Refuse to begin where the slide does not fit its disk.
+def is_svs_name(out: Path) -> bool:
+    """Whether a slide of this name is written in Aperio's form."""
+    return out.name.lower().endswith(SVS_SUFFIX)
+
+
+def _thumbnail(tiles: LevelTiles) -> Pixels:
+    """A small picture of a level with what is painted."""
+    level = tiles.level
+    step = -(-max(level.size) // THUMBNAIL_PX)
+    size = Size(*(-(-side // step) for side in level.size))
+    out = np.zeros((*size.shape, 3), np.uint8)
+    for index in range(level.count):
+        tile = tiles.tile(index)
+        pixels = level.decoded(index) if tile is None else tile.pixels
+        box = level.box(index)
+        left, top = -(-box.x // step), -(-box.y // step)
+        part = pixels[top * step - box.y :: step, left * step - box.x :: step]
+        target = out[top : top + part.shape[0], left : left + part.shape[1]]
+        target[...] = part[: target.shape[0], : target.shape[1]]
+    return out
+
+
+def check_output_space(
+    out: Path,
+    carried: CarriedSlide,
+    folder: Path,
+    parts: int,
+) -> None:
+    """Refuse to begin where the slide and its parts do not fit their disk.
+
+    Args:
+        out: the slide.
+        carried: the original.
+        folder: of the parts; what it holds already is counted.
+        parts: bytes that are kept there until the slide is finished.
 
     Raises:
         NotWritable: with the numbers.
@@ -101,12 +145,14 @@ def check_output_space(out: Path, carried: CarriedSlide) -> None:
     total = _SPARE_BYTES
     for level in carried.levels:
         total += sum(level.page.databytecounts) + _BYTES_PER_TILE * level.count
-    check_file_space(out, total + total // 10)
+    needed = BytesNeeded(parts, total + total // 10)
+    check_space(out, folder, needed)
 
 
 def _proofs(path: Path, levels: Sequence[LevelTiles]) -> list[LevelProof]:
     with tifffile.TiffFile(path) as tiff, path.open("rb") as file:
-        pages = [page for page in tiff.pages if isinstance(page, tifffile.TiffPage)]
+        every = [page for page in tiff.pages if isinstance(page, tifffile.TiffPage)]
+        pages = [page for page in every if page.is_tiled]  # an SVS has a thumbnail in strips
         if len(pages) != len(levels):
             raise UnreadableImage(path, "its levels were not written whole")
         return [
@@ -127,7 +173,7 @@ def _proof(
     is_compared = False
     painted = replaced = count = 0
     for index, data in _written(file, page):
-        tile = tiles.tiles.get(index)
+        tile = tiles.tile(index)
         if tile is None:
             if data != level.data(index):
                 raise UnreadableImage(path, f"tile {index} was not written as it was")
@@ -147,7 +193,7 @@ def _proof(
         raise UnreadableImage(path, f"{differing:,} px differ outside of what was painted")
     return LevelProof(
         (level.size.width, level.size.height),
-        len(tiles.tiles),
+        len(tiles.indices),
         count,
         carried.hexdigest(),
         painted,
@@ -177,14 +223,3 @@ def _written(file: int, page: tifffile.TiffPage) -> Iterator[tuple[int, bytes]]:
     places = zip(page.dataoffsets, page.databytecounts, strict=True)
     for index, (offset, count) in enumerate(places):
         yield index, os.pread(file, count, offset) if count else b""
-
-
-def proof_facts(proofs: Sequence[LevelProof]) -> list[Mapping[str, Any]]:
-    """Plain values for JSON."""
-    return [proof.as_dict() for proof in proofs]
-
-
-def changed_share(proofs: Sequence[LevelProof]) -> float:
-    """Of level 0, that may differ."""
-    first = proofs[0]
-    return float(first.replaced_px / np.prod(first.size))

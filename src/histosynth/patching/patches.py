@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from ..core.errors import BadRun
 from ..core.geometry import Box
 from ..core.tile import Mask, Pixels
 from ..painting.part_files import has_array, read_array, write_array
 from ..slides import PyramidLevel, Slide
 from ..slides.slide import SlideFacts
 
-_CHANNELS = 4
+KEPT_PATCH_BYTES = 1 << 27
+"""Of patches that are kept in memory; the one that is used is kept in any case."""
+PATCH_BYTES_A_PX = 4
+"""R, G, B and the mask."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,17 +54,67 @@ class Patch:
         return where
 
 
+@dataclass(frozen=True)
+class PatchPlace:
+    """A patch in a file.
+
+    Attributes:
+        path: of the file.
+        box: of level 0.
+    """
+
+    path: Path
+    box: Box
+
+
+@dataclass(eq=False)
+class PatchFiles:
+    """Patches in files, of which few are in memory at a time.
+
+    Attributes:
+        places: where they are, in the order in which they were painted.
+    """
+
+    places: Sequence[PatchPlace] = ()
+    _kept: OrderedDict[Path, Patch] = field(default_factory=OrderedDict)
+
+    def touching(self, box: Box) -> Iterator[Patch]:
+        """Those that reach into a box.
+
+        Raises:
+            BadRun: a file is no longer there, or damaged.
+        """
+        for place in self.places:
+            if place.box.intersect(box) is not None:
+                yield self._read(place)
+
+    def _read(self, place: PatchPlace) -> Patch:
+        patch = self._kept.pop(place.path, None)
+        if patch is None:
+            patch = read_patch(place.path, place.box)
+        if patch is None:
+            raise BadRun(place.path, "it is absent or damaged, though it was written before")
+        self._kept[place.path] = patch
+        while len(self._kept) > 1 and self._bytes() > KEPT_PATCH_BYTES:
+            self._kept.popitem(last=False)
+        return patch
+
+    def _bytes(self) -> int:
+        areas = [patch.box.width * patch.box.height for patch in self._kept.values()]
+        return PATCH_BYTES_A_PX * sum(areas)
+
+
 @dataclass(eq=False)
 class PatchedSlide:
     """Level 0 of a slide with patches over it: a `Slide`.
 
     Attributes:
         slide: under them.
-        patches: those so far.
+        patches: over it.
     """
 
     slide: Slide
-    patches: list[Patch] = field(default_factory=list)
+    patches: PatchFiles = field(default_factory=PatchFiles)
 
     @property
     def path(self) -> Path:
@@ -89,7 +144,7 @@ class PatchedSlide:
     def read(self, level: int, box: Box) -> Pixels:
         """Pixels of level 0 with the patches; see `Slide.read`."""
         pixels = self.slide.read(level, box)
-        for patch in self.patches:
+        for patch in self.patches.touching(box):
             patch.put_on(pixels, box)
         return pixels
 
@@ -118,7 +173,7 @@ def read_patch(path: Path, box: Box) -> Patch | None:
     shape = (
         box.height,
         box.width,
-        _CHANNELS,
+        PATCH_BYTES_A_PX,
     )
     if not has_array(
         path,
@@ -139,10 +194,3 @@ def read_patch(path: Path, box: Box) -> Patch | None:
         np.ascontiguousarray(values[..., :3]),
         values[..., 3] > 0,
     )
-
-
-def touching(patches: Sequence[Patch], box: Box) -> Iterator[Patch]:
-    """Those that reach into a box."""
-    for patch in patches:
-        if patch.box.intersect(box) is not None:
-            yield patch

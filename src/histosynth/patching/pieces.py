@@ -79,7 +79,7 @@ def paint_piece(
     factor = painted_scale(slide.mpp, work.bundle.info.mpp)
     box = canvas_box(piece.box, work.plan, factor)
     unknown = work.plan.mask(box)
-    for patch in slide.patches:
+    for patch in slide.patches.touching(box):
         common = patch.box.intersect(box)
         if common is not None:
             own = patch.mask[common.shift(-patch.box.x, -patch.box.y).slices]

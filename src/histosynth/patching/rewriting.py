@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +27,7 @@ from ..slides.writing import (
     write_block,
 )
 from .output import LevelProof
-from .patches import Patch, PatchedSlide, touching
+from .patches import PatchedSlide, PatchFiles
 
 _ICC = 34675
 REWRITES = ("deflate", "zstd")
@@ -38,7 +37,7 @@ def rewrite_output(
     out: Path,
     slide: Slide,
     description: SlideDescription,
-    patches: Sequence[Patch],
+    patches: PatchFiles,
     folder: Path,
     *,
     codec: str,
@@ -69,7 +68,7 @@ def rewrite_output(
         encoding,
         digest(dict(description.recipe)),
     )
-    over = PatchedSlide(slide, list(patches))
+    over = PatchedSlide(slide, patches)
     places = list(parts.pyramid.block_places())
     for done, (column, row) in enumerate(places, 1):
         if not has_block(parts, column, row):
@@ -87,7 +86,6 @@ def rewrite_output(
             temporary,
             over,
             parts.pyramid,
-            patches,
         )
         if proof.differing_px:
             reason = f"{proof.differing_px:,} px differ outside of what was painted"
@@ -130,7 +128,6 @@ def _proof(
     path: Path,
     over: PatchedSlide,
     pyramid: Pyramid,
-    patches: Sequence[Patch],
 ) -> LevelProof:
     """Compare level 0 block by block."""
     written = open_slide(path, mpp=over.mpp)
@@ -141,7 +138,7 @@ def _proof(
             box = pyramid.block_box(column, row)
             before = over.slide.read(0, box)
             after = written.read(0, box)
-            allowed = _painted(box, before, patches)
+            allowed = _painted(box, before, over.patches)
             differing += int(((before != after).any(axis=2) & ~allowed).sum())
             painted += int(allowed.sum())
             touched += bool(allowed.any())
@@ -164,11 +161,11 @@ def _proof(
 def _painted(
     box: Box,
     pixels: Pixels,
-    patches: Sequence[Patch],
+    patches: PatchFiles,
 ) -> np.ndarray:
     painted = np.zeros(pixels.shape[:2], bool)
     target = pixels.copy()
-    for patch in touching(patches, box):
+    for patch in patches.touching(box):
         where = patch.put_on(target, box)
         if where is not None:
             painted |= where

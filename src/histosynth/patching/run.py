@@ -23,17 +23,21 @@ from ..core.plain_files import read_plain_text
 from ..core.progress import ProgressCallback, ignore_progress
 from ..core.store import digest, remove_file, remove_folder, write_json, write_text
 from ..core.visible import json_line
+from ..engine import Engine
 from ..painting.run import parts_folder
 from ..slides import Slide
 from ..slides.carrying import CarriedSlide
 from ..slides.slide import NotThisReader
 from ..slides.writing import SlideDescription, read_slide_recipe
+from ..slides.writing.aperio_form import SVS_SUFFIX
+from ..slides.writing.formats import OME_SUFFIXES
 from .level_tiles import tiles_of_levels
 from .outlines import mask_regions
 from .output import LevelProof, check_output_space, write_output
-from .patches import Patch, PatchedSlide, patch_path, read_patch, write_patch
-from .pieces import PieceWork, paint_piece
+from .patches import PatchFiles
+from .pieces import PieceWork
 from .rewriting import check_rewriting_space, colour_profile, rewrite_output
+from .work import paint_pieces, piece_painting
 
 GEOJSON_SUFFIX = ".synthetic.geojson"
 NAME = "slide with synthetic regions"
@@ -51,6 +55,9 @@ class MendJob:
         codec: of a slide that is written anew; "": it is not.
         work: what to paint.
         recipe: plain values that say all of this.
+        bundle: folder of the networks.
+        engine: where pieces are painted.
+        parts: bytes that are kept until the slide is finished.
     """
 
     slide: Slide
@@ -58,6 +65,9 @@ class MendJob:
     codec: str
     work: PieceWork
     recipe: dict[str, Any]
+    bundle: Path
+    engine: Engine
+    parts: int
 
     @property
     def description(self) -> SlideDescription:
@@ -103,7 +113,7 @@ def write_mend(
 
     Args:
         job: what to write.
-        out: the OME-TIFF; its parts lie beside it until it is finished.
+        out: the OME-TIFF, or the SVS; its parts lie beside it until it is finished.
         progress: callbacks.
 
     Raises:
@@ -129,10 +139,26 @@ def write_mend(
                 job.codec,
             )
         else:
-            check_output_space(out, job.carried)
+            check_output_space(
+                out,
+                job.carried,
+                folder,
+                job.parts,
+            )
         with own_folder(folder):
             _remember(folder, job.recipe)
-            patches = _patches(job, folder, progress.painted)
+            painting = piece_painting(
+                job.work,
+                job.slide,
+                folder,
+                job.bundle,
+            )
+            patches = paint_pieces(
+                painting,
+                job.work.plan,
+                job.engine,
+                progress.painted,
+            )
             with _polygons_first(geojson, polygons, is_there=has_polygons):
                 proofs = _write(job, out, patches, progress.written)
         remove_folder(folder)
@@ -142,7 +168,7 @@ def write_mend(
 def geojson_path(out: Path) -> Path:
     """The polygons beside a slide: `NAME.synthetic.geojson` of `NAME.ome.tiff`."""
     stem = out.name
-    for suffix in (".ome.tiff", ".ome.tif"):
+    for suffix in (*OME_SUFFIXES, SVS_SUFFIX):
         stem = stem.removesuffix(suffix)
     return out.with_name(stem + GEOJSON_SUFFIX)
 
@@ -228,30 +254,10 @@ def _polygons_first(
         raise
 
 
-def _patches(
-    job: MendJob,
-    folder: Path,
-    on_progress: ProgressCallback,
-) -> list[Patch]:
-    """The patches of all pieces; those of an earlier run are read."""
-    slide = PatchedSlide(job.slide)
-    pieces = job.work.plan.pieces
-    on_progress(0, len(pieces))
-    for number, piece in enumerate(pieces):
-        path = patch_path(folder, number)
-        patch = read_patch(path, piece.box)
-        if patch is None:
-            patch = paint_piece(job.work, slide, piece)
-            write_patch(path, patch)
-        slide.patches.append(patch)
-        on_progress(number + 1, len(pieces))
-    return slide.patches
-
-
 def _write(
     job: MendJob,
     out: Path,
-    patches: Sequence[Patch],
+    patches: PatchFiles,
     on_progress: ProgressCallback,
 ) -> list[LevelProof]:
     if job.carried is None:
@@ -268,7 +274,11 @@ def _write(
         out,
         job.carried,
         job.description,
-        tiles_of_levels(job.carried, patches),
+        tiles_of_levels(
+            job.carried,
+            patches,
+            parts_folder(out),
+        ),
         on_progress,
     )
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from ..core.errors import UnreadableImage
 from ..core.geometry import Box
 from ..slides.carrying import CarriedLevel, CarriedSlide
+from .patches import PATCH_BYTES_A_PX
 from .plan import MendPiece, MendPlan
 
 MAX_TILE_ABOVE_PX = 1 << 26
@@ -15,16 +16,20 @@ MAX_TILE_ABOVE_PX = 1 << 26
 _REMEDY = "Leave this place out, or write the slide anew without loss: --rewrite deflate."
 
 
-def check_touched_tiles(carried: CarriedSlide, plan: MendPlan) -> None:
+def check_touched_tiles(carried: CarriedSlide, plan: MendPlan) -> int:
     """Refuse places whose tiles, on any level, cannot be written with other pixels.
 
     Args:
         carried: the slide.
         plan: what will be painted.
 
+    Returns:
+        Bytes of all touched tiles and patches, as they are kept until the slide is finished.
+
     Raises:
         UnreadableImage: with the tile and its place on level 0.
     """
+    pixels = sum(piece.box.width * piece.box.height for piece in plan.pieces)
     for level in carried.levels:
         _check_step(carried, level)
         steps = steps_of(carried, level)
@@ -37,12 +42,14 @@ def check_touched_tiles(carried: CarriedSlide, plan: MendPlan) -> None:
                 steps,
             )
         }
+        pixels += len(indices) * level.tile_size.width * level.tile_size.height
         for index in sorted(indices):
             _check_tile(
                 carried,
                 level,
                 index,
             )
+    return pixels * PATCH_BYTES_A_PX
 
 
 def steps_of(carried: CarriedSlide, level: CarriedLevel) -> tuple[float, float]:

@@ -19,7 +19,9 @@ from ..core.seeds import check_seed
 from ..core.slide_layout import LayoutOfClasses, SlideLayout
 from ..core.store import sha256_of
 from ..core.version import __version__
+from ..engine import EngineOptions
 from ..sampling.options import SamplingOptions
+from .paint import engine_for
 from .paint_files import LayoutSource
 from .slide_artefacts import AUTO_ARTIFACTS, check_artefact_classes, regions_to_mend
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 DRAWN_NUCLEI_TIME = 0.4
 """When places of drawn nuclei leave the tissue that a region starts from (docs/log.md)."""
 _MOST_LISTED = 500
+_APERIO = "aperio"
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class MendOptions:
         rewrite: "": tiles are carried over; "deflate" or "zstd": all is written anew, without loss.
         nuclei: of the whole slide, as `paint` takes them; None: drawn as those around.
         classes: class map (TOML) for `nuclei`.
+        engine: where regions are painted; the bytes are the same on any, with any number of
+            workers.
     """
 
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
@@ -56,6 +61,7 @@ class MendOptions:
     rewrite: str = ""
     nuclei: Path | None = None
     classes: Path | None = None
+    engine: EngineOptions = field(default_factory=EngineOptions)
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,13 @@ class MendResult:
         ]
         return line_of_facts("MendResult", facts)
 
+    @property
+    def needs_svs(self) -> bool:
+        """Whether OpenSlide would open the slide in the form of an SVS only."""
+        is_jpeg2000 = str(self.recipe["source"]["codec"]).startswith("JPEG 2000")
+        is_carried = self.recipe["written"] == "carried"
+        return is_carried and is_jpeg2000 and self.path.suffix.lower() != ".svs"
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
@@ -132,8 +145,8 @@ def mend(
 
     Args:
         slide: the file.
-        out: `NAME.ome.tiff`; its parts lie beside it until it is finished, and
-            `NAME.synthetic.geojson` holds all that is synthetic.
+        out: `NAME.ome.tiff`, or of an Aperio slide `NAME.svs`; its parts lie beside it until it is
+            finished, and `NAME.synthetic.geojson` holds all that is synthetic.
         artifacts: "auto": they are looked for; a GeoJSON of polygons, or polygons, in level-0 px.
         options: how to sample and to write.
         bundle: its folder; None: the compact one.
@@ -145,6 +158,7 @@ def mend(
         BadOption: an option cannot be used.
         BadRegions: none, beyond the slide, or so wide that nothing known is near.
         UnreadableImage: the slide cannot be read, or its tiles cannot be carried over.
+        WorkerLost: workers died again and again.
         MissingScale, ConflictingScales, ScaleMismatch: its scale is missing, or too coarse.
         NotWritable: `out` holds something else, cannot be written, or there is no room.
         ResumeMismatch: an earlier run began something else there.
@@ -167,9 +181,11 @@ def mend(
         check_artefact_classes(only)
     opened = open_slide(source, mpp=options.mpp)
     carried = _carried(opened, options.rewrite)
+    _check_form(target, opened, carried)
     size = Size(opened.levels[0].width, opened.levels[0].height)
+    folder = _bundle_folder(bundle)
     networks = open_bundle(
-        _bundle_folder(bundle),
+        folder,
         device=options.sampling.device,
         dtype=options.sampling.dtype,
     )
@@ -186,8 +202,7 @@ def mend(
         mpp=opened.mpp,
         core_px=core_px,
     )
-    if carried is not None:
-        check_touched_tiles(carried, plan)
+    parts = 0 if carried is None else check_touched_tiles(carried, plan)
     work = PieceWork(
         plan,
         networks,
@@ -203,6 +218,9 @@ def mend(
             options.rewrite,
             work,
             recipe,
+            folder,
+            engine_for(options.engine, str(networks.device)).open(),
+            parts,
         ),
         target,
         MendProgress(on_painted, on_written),
@@ -234,11 +252,18 @@ def _check_options(
     target: Path,
     options: MendOptions,
 ) -> None:
+    from ..patching.output import is_svs_name
     from ..patching.rewriting import REWRITES
     from ..slides.writing.formats import OME_SUFFIXES
 
-    if not target.name.lower().endswith(OME_SUFFIXES):
-        raise BadOption("--out", target.name, "a name that ends in .ome.tiff")
+    is_svs = is_svs_name(target)
+    if not is_svs and not target.name.lower().endswith(OME_SUFFIXES):
+        wanted = "a name that ends in .ome.tiff, or for an Aperio slide in .svs"
+        raise BadOption("--out", target.name, wanted)
+    if is_svs and options.rewrite:
+        wanted = "a name that ends in .ome.tiff where the slide is written anew (--rewrite)"
+        raise BadOption("--out", target.name, wanted)
+    options.engine.open()  # refuses what cannot be used before any work
     check_seed(options.sampling.seed)
     if real_path(source) == target:
         raise BadOption("--out", target.name, "another file than the slide")
@@ -255,6 +280,31 @@ def _carried(slide: Slide, rewrite: str) -> CarriedSlide | None:
     from ..slides.carrying import open_carried
 
     return None if rewrite else open_carried(slide)
+
+
+def _check_form(
+    target: Path,
+    slide: Slide,
+    carried: CarriedSlide | None,
+) -> None:
+    """Refuse a form of file in which readers would not show the slide.
+
+    Raises:
+        BadOption: with the other one.
+    """
+    from ..patching.output import is_svs_name
+    from ..slides.carrying import shows_as_aperio_only
+
+    is_svs = is_svs_name(target)
+    if is_svs and slide.facts.make != _APERIO:
+        wanted = "a name that ends in .ome.tiff, since the slide is no Aperio SVS but "
+        raise BadOption("--out", target.name, wanted + (slide.facts.make or "a plain picture"))
+    if carried is not None and not is_svs and shows_as_aperio_only(carried):
+        wanted = (
+            f"a name that ends in .svs: the colours of its {carried.codec} are shown by readers "
+            "of Aperio slides alone"
+        )
+        raise BadOption("--out", target.name, wanted)
 
 
 def _check_scale(mpp: float, bundle: Bundle) -> None:
@@ -345,7 +395,7 @@ def _recipe_of(
         "source": {
             "sha256": sha256_of(slide.path),
             "size": list(plan.size),
-            "codec": slide.facts.compression,
+            "codec": slide.facts.compression if carried is None else carried.codec,
         },
         "written": "carried" if carried is not None else options.rewrite,
         "regions": _region_facts(plan),

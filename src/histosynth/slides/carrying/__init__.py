@@ -7,7 +7,7 @@
 """
 
 from .bigtiff import TiffPageParts, write_pages
-from .levels import CarriedLevel, CarriedSlide, grown_on_grid, open_carried
+from .levels import CarriedLevel, CarriedSlide, grown_on_grid, open_carried, shows_as_aperio_only
 from .writing_levels import write_carried
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "TiffPageParts",
     "grown_on_grid",
     "open_carried",
+    "shows_as_aperio_only",
     "write_carried",
     "write_pages",
 ]

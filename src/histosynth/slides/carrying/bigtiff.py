@@ -41,6 +41,8 @@ _FORMS = {
 _SUB_IFDS = 330
 _TILE_OFFSETS = 324
 _TILE_BYTES = 325
+_STRIP_OFFSETS = 273
+_STRIP_BYTES = 279
 _HEADER = struct.Struct("<2sHHHQ")
 _ENTRY = struct.Struct("<HHQ8s")
 _ALIGNED = 8
@@ -83,18 +85,26 @@ class TiffPageParts:
     Attributes:
         tags: all but those of its tiles' places and of SubIFDs.
         tiles: of the page, row by row; an empty one is not there.
+        is_tiled: its parts are tiles; else strips.
     """
 
     tags: Sequence[TiffTag]
     tiles: Callable[[], Iterator[bytes]]
+    is_tiled: bool = True
 
 
-def write_pages(path: Path, pages: Sequence[TiffPageParts]) -> None:
-    """Write a BigTIFF: the first page, and the others both in its SubIFDs and after it.
+def write_pages(
+    path: Path,
+    pages: Sequence[TiffPageParts],
+    *,
+    is_nested: bool = True,
+) -> None:
+    """Write a BigTIFF: the first page, and the others after it.
 
     Args:
         path: a file that is not there, or is replaced.
         pages: from the finest level.
+        is_nested: the others are in SubIFDs of the first page too.
     """
     with path.open("wb") as file:
         file.write(_HEADER.pack(b"II", 43, 8, 0, 0))
@@ -103,7 +113,7 @@ def write_pages(path: Path, pages: Sequence[TiffPageParts]) -> None:
         below: list[int] = []
         for number in range(len(pages) - 1, -1, -1):
             tags = [*pages[number].tags, *places[number]]
-            if not number and below:
+            if not number and below and is_nested:
                 tags.append(TiffTag.of(_SUB_IFDS, IFD8, *below))
             following = _write_ifd(file, tags, following)
             below.insert(0, following)
@@ -118,7 +128,10 @@ def _write_tiles(file: BinaryIO, page: TiffPageParts) -> list[TiffTag]:
         offsets.append(_place(file) if tile else 0)
         counts.append(len(tile))
         file.write(tile)
-    return [TiffTag.of(_TILE_OFFSETS, LONG8, *offsets), TiffTag.of(_TILE_BYTES, LONG8, *counts)]
+    places, sizes = (
+        (_TILE_OFFSETS, _TILE_BYTES) if page.is_tiled else (_STRIP_OFFSETS, _STRIP_BYTES)
+    )
+    return [TiffTag.of(places, LONG8, *offsets), TiffTag.of(sizes, LONG8, *counts)]
 
 
 def _write_ifd(file: BinaryIO, tags: Sequence[TiffTag], following: int) -> int:

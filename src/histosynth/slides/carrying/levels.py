@@ -17,7 +17,18 @@ from ..jpeg_size import JPEG, check_jpeg_size
 from ..slide import Slide
 from ..tiff_forms import compression_name
 from ..tiff_segments import BROKEN_TIFF, SegmentedSlide, TiffLevel
-from .codecs import LOSSLESS, encode_jpeg, encode_lossless, jpeg_grid
+from .aperio_ycbcr import aperio_ycbcr
+from .codecs import (
+    APERIO_YCBCR,
+    JPEG_2000,
+    LOSSLESS,
+    BlockGrid,
+    codec_grid,
+    decode_jpeg2000,
+    encode_jpeg,
+    encode_jpeg2000,
+    encode_lossless,
+)
 
 _REWRITE = "Write it anew without loss: --rewrite deflate (about 2 bytes a pixel)."
 _PREDICTORS = (1, 2)
@@ -103,10 +114,8 @@ class CarriedLevel:
         data = self.data(index)
         if not data:
             return "it was never scanned"
-        if int(self.page.compression) != JPEG:
-            return ""
         try:
-            found = jpeg_grid(self.page, data)
+            found = codec_grid(self.page, data)
         except ValueError as error:
             return str(error)
         if found != (self.grid, self.reach):
@@ -145,33 +154,13 @@ class CarriedLevel:
                 np.uint8,
             )
         try:
-            if int(page.compression) == JPEG:
-                check_jpeg_size(
-                    data,
-                    [width],
-                    [height],
-                )
-            segment, *_ = page.decode(
-                data,
+            return _decoded(
+                page,
                 index,
-                jpegtables=page.jpegtables,
+                data,
             )
-            if segment is None:
-                raise ValueError(f"tile {index} holds nothing")
-            pixels: Pixels = np.asarray(segment[0])
-            if (
-                pixels.shape
-                != (
-                    height,
-                    width,
-                    3,
-                )
-                or pixels.dtype != np.uint8
-            ):
-                raise ValueError(f"tile {index} is not {width} x {height} px of 8-bit RGB")
         except BROKEN_TIFF as error:
             raise UnreadableImage(self.slide.path, str(error)) from error
-        return pixels
 
     def replaced(self, index: int, tile: Pixels, where: Mask) -> bytes:
         """A tile with other pixels in some places, equal everywhere else after decoding.
@@ -184,7 +173,8 @@ class CarriedLevel:
         Raises:
             UnreadableImage: it cannot be edited, or was never scanned.
         """
-        if int(self.page.compression) != JPEG:
+        code = int(self.page.compression)
+        if code in LOSSLESS:
             pixels = np.where(
                 where[..., None],
                 tile,
@@ -199,8 +189,9 @@ class CarriedLevel:
                 reason,
                 "Leave this place out.",
             )
+        encode = encode_jpeg if code == JPEG else encode_jpeg2000
         try:
-            return encode_jpeg(
+            return encode(
                 self.page,
                 data,
                 tile,
@@ -212,6 +203,44 @@ class CarriedLevel:
                 str(error),
                 _REWRITE,
             ) from error
+
+
+def _decoded(
+    page: tifffile.TiffPage,
+    index: int,
+    data: bytes,
+) -> Pixels:
+    """All pixels (H, W, 3) uint8 of a tile.
+
+    Raises:
+        ValueError, or what decoders raise: it cannot be decoded.
+    """
+    height, width = int(page.tilelength), int(page.tilewidth)
+    code = int(page.compression)
+    if code in JPEG_2000:
+        return decode_jpeg2000(page, data)
+    if code == JPEG:
+        check_jpeg_size(
+            data,
+            [width],
+            [height],
+        )
+    segment, *_ = page.decode(
+        data,
+        index,
+        jpegtables=page.jpegtables,
+    )
+    if segment is None:
+        raise ValueError(f"tile {index} holds nothing")
+    pixels: Pixels = np.asarray(segment[0])
+    wanted = (
+        height,
+        width,
+        3,
+    )
+    if pixels.shape != wanted or pixels.dtype != np.uint8:
+        raise ValueError(f"tile {index} is not {width} x {height} px of 8-bit RGB")
+    return pixels
 
 
 def grown_on_grid(where: Mask, grid: tuple[int, int]) -> Mask:
@@ -254,7 +283,8 @@ def open_carried(slide: Slide) -> CarriedSlide:
     Raises:
         UnreadableImage: they cannot; with the codec and the way out.
     """
-    if not isinstance(slide, SegmentedSlide):
+    segmented = slide if isinstance(slide, SegmentedSlide) else aperio_ycbcr(slide)
+    if segmented is None:
         codec = slide.facts.compression or "an unknown codec"
         reason = f"its tiles ({slide.facts.make}, {codec}) cannot be carried over to a TIFF"
         raise UnreadableImage(
@@ -262,17 +292,22 @@ def open_carried(slide: Slide) -> CarriedSlide:
             reason,
             _REWRITE,
         )
-    levels = [_level(slide, number) for number in range(len(slide.levels))]
-    return CarriedSlide(slide, levels)
+    levels = [_level(segmented, number) for number in range(len(segmented.levels))]
+    return CarriedSlide(segmented, levels)
+
+
+def shows_as_aperio_only(carried: CarriedSlide) -> bool:
+    """Whether other files than Aperio's show false colours of its tiles, or none."""
+    return any(int(level.page.compression) == APERIO_YCBCR for level in carried.levels)
 
 
 def _level(slide: SegmentedSlide, number: int) -> CarriedLevel:
     page = slide.tiff_levels[number].page
     reason = _obstacle(slide.tiff_levels[number])
     grid, reach = (1, 1), (0, 0)
-    if not reason and int(page.compression) == JPEG:
+    if not reason and int(page.compression) not in LOSSLESS:
         try:
-            grid, reach = _jpeg_facts(slide, number)
+            grid, reach = _grid_facts(slide, number)
         except ValueError as error:
             reason = str(error)
     if reason:
@@ -297,7 +332,7 @@ def _obstacle(level: TiffLevel) -> str:
         return "its colours lie in separate planes"
     if not page.is_tiled:
         return "its pixels lie in strips, not in tiles"
-    if code != JPEG and code not in LOSSLESS:
+    if code not in (JPEG, *JPEG_2000, *LOSSLESS):
         return f"its codec, {compression_name(code)}, is not written"
     if int(page.fillorder) != 1:
         return f"its bits lie in reverse order (FillOrder {int(page.fillorder)})"
@@ -306,8 +341,8 @@ def _obstacle(level: TiffLevel) -> str:
     return ""
 
 
-def _jpeg_facts(slide: SegmentedSlide, number: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    """The grid of JPEG and how far beyond it colours are interpolated.
+def _grid_facts(slide: SegmentedSlide, number: int) -> tuple[BlockGrid, BlockGrid]:
+    """The grid of JPEG or JPEG 2000 and how far beyond it colours are interpolated.
 
     Raises:
         ValueError: tiles that cannot be edited.
@@ -318,7 +353,7 @@ def _jpeg_facts(slide: SegmentedSlide, number: int) -> tuple[tuple[int, int], tu
     if not scanned:
         raise ValueError("none of its tiles was scanned")
     data = slide.segment_bytes(number, scanned[0])
-    grid, reach = jpeg_grid(level.page, data)
+    grid, reach = codec_grid(level.page, data)
     width, height = level.segment_size
     if width % grid[0] or height % grid[1] or GRID_STEP_PX % grid[0] or GRID_STEP_PX % grid[1]:
         raise ValueError(f"its tiles of {width} x {height} px hold no whole blocks of JPEG")

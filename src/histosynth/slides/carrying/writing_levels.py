@@ -6,9 +6,13 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
+import imagecodecs
+import numpy as np
 import tifffile
 
 from ...core.marking import XMP_TAG
+from ...core.tile import Pixels
+from ..writing.aperio_form import aperio_text
 from ..writing.description import SOFTWARE, SlideDescription
 from .bigtiff import (
     ASCII,
@@ -28,6 +32,11 @@ TileOf = Callable[[CarriedLevel, int], bytes]
 _UM_PER_CENTIMETRE = 10_000
 _CENTIMETRE = 3
 _MAX_DENOMINATOR = 10_000
+_SUBFILE = 254
+_DESCRIPTION = 270
+_ROWS = 278
+_DEFLATE = 8
+_RGB = 2
 _SUBSAMPLING = 530
 _POSITIONING = 531
 _REFERENCE = 532
@@ -41,8 +50,10 @@ def write_carried(
     carried: CarriedSlide,
     description: SlideDescription,
     tile_of: TileOf,
+    *,
+    thumbnail: Callable[[], Pixels] | None = None,
 ) -> None:
-    """Write a slide of the same levels.
+    """Write a slide of the same levels: an OME-TIFF, or an SVS as Aperio has it.
 
     Label, macro picture and thumbnail are not carried over: they show what was there before, and
     names.
@@ -52,9 +63,76 @@ def write_carried(
         carried: the slide.
         description: what the file states of itself.
         tile_of: gives every tile.
+        thumbnail: (H, W, 3) uint8 of the new slide, which an SVS has; None: it is an OME-TIFF.
     """
-    pages = [_page(carried, level, description, tile_of) for level in carried.levels]
-    write_pages(path, pages)
+    text = aperio_of(carried, description) if thumbnail else ome_of(carried, description)
+    pages = [
+        _page(
+            carried,
+            level,
+            description,
+            tile_of,
+        )
+        for level in carried.levels
+    ]
+    first = TiffPageParts([*pages[0].tags, *_first_tags(text, description)], pages[0].tiles)
+    if thumbnail is None:
+        write_pages(path, [first, *map(_as_reduced, pages[1:])])
+        return
+    pages = [first, _thumbnail_page(thumbnail()), *pages[1:]]
+    write_pages(
+        path,
+        pages,
+        is_nested=False,
+    )
+
+
+def ome_of(carried: CarriedSlide, description: SlideDescription) -> str:
+    """The OME-XML of a slide that is carried over."""
+    return description.ome_xml(carried.levels[0].size)
+
+
+def aperio_of(carried: CarriedSlide, description: SlideDescription) -> str:
+    """The description of a slide that is carried over to an SVS."""
+    first = carried.levels[0]
+    return aperio_text(
+        description,
+        first.size,
+        first.tile_size,
+        first.page.description,
+    )
+
+
+def _first_tags(text: str, description: SlideDescription) -> list[TiffTag]:
+    return [
+        TiffTag.of_bytes(_DESCRIPTION, ASCII, text.encode() + b"\0"),
+        TiffTag.of_bytes(XMP_TAG, BYTE, description.xmp()),
+    ]
+
+
+def _as_reduced(page: TiffPageParts) -> TiffPageParts:
+    tags = [tag for tag in page.tags if tag.code != _SUBFILE]
+    return TiffPageParts([*tags, TiffTag.of(_SUBFILE, LONG, 1)], page.tiles)
+
+
+def _thumbnail_page(pixels: Pixels) -> TiffPageParts:
+    """A page of one strip, as Aperio has it after level 0: readers skip it."""
+    height, width = pixels.shape[:2]
+    data = bytes(imagecodecs.zlib_encode(np.ascontiguousarray(pixels).tobytes()))
+    tags = [
+        TiffTag.of(_SUBFILE, LONG, 0),
+        *_colour_picture(
+            (width, height),
+            _DEFLATE,
+            _RGB,
+        ),
+        TiffTag.of(_ROWS, LONG, height),
+    ]
+    return TiffPageParts(
+        tags,
+        lambda: iter([data]),
+        is_tiled=False,
+    )
 
 
 def _page(
@@ -67,22 +145,17 @@ def _page(
         for index in range(level.count):
             yield tile_of(level, index)
 
-    tags = [*_tags(level), *_resolution(carried, level, description.mpp)]
-    if not level.number:
-        size = level.size
-        tags += [
-            TiffTag.of_bytes(270, ASCII, description.ome_xml(size).encode() + b"\0"),
-            TiffTag.of_bytes(XMP_TAG, BYTE, description.xmp()),
-        ]
-    return TiffPageParts(tags, tiles)
+    return TiffPageParts([*_tags(level), *_resolution(carried, level, description.mpp)], tiles)
 
 
-def _tags(level: CarriedLevel) -> list[TiffTag]:
-    """Tags of how pixels are kept: those of the slide."""
-    page = level.page
-    width, height = level.size
-    tags = [
-        TiffTag.of(254, LONG, int(level.number > 0)),
+def _colour_picture(
+    size: tuple[int, int],
+    compression: int,
+    photometric: int,
+) -> list[TiffTag]:
+    """Tags of a picture of 8-bit colour."""
+    width, height = size
+    return [
         TiffTag.of(256, LONG, width),
         TiffTag.of(257, LONG, height),
         TiffTag.of(
@@ -92,11 +165,24 @@ def _tags(level: CarriedLevel) -> list[TiffTag]:
             8,
             8,
         ),
-        TiffTag.of(259, SHORT, int(page.compression)),
-        TiffTag.of(262, SHORT, int(page.photometric)),
+        TiffTag.of(259, SHORT, compression),
+        TiffTag.of(262, SHORT, photometric),
         TiffTag.of(277, SHORT, 3),
         TiffTag.of(284, SHORT, 1),
         TiffTag.of_bytes(305, ASCII, SOFTWARE.encode() + b"\0"),
+    ]
+
+
+def _tags(level: CarriedLevel) -> list[TiffTag]:
+    """Tags of how pixels are kept: those of the slide."""
+    page = level.page
+    tags = [
+        TiffTag.of(_SUBFILE, LONG, 0),
+        *_colour_picture(
+            level.size,
+            int(page.compression),
+            int(page.photometric),
+        ),
         TiffTag.of(322, LONG, level.tile_size.width),
         TiffTag.of(323, LONG, level.tile_size.height),
     ]

@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from ...core.errors import BadOption
 from ...core.geometry import Size
-from ...core.marking import NAMESPACE, RECIPE_KEY, SOURCE_TYPE, recipe_text, xmp_packet
+from ...core.marking import NAMESPACE, RECIPE_KEY, recipe_text, source_type, xmp_packet
 from ...core.units import check_mpp_option
 from ...core.version import __version__
 from ..ome_xml import MAX_XML_CHARACTERS, is_ome_xml
@@ -99,18 +99,27 @@ class SlideDescription:
             mpp=float(self.mpp),
             namespace=quoteattr(NAMESPACE),
             synthetic=escape(str(self.recipe["extent"])),
-            source=escape(SOURCE_TYPE),
+            source=escape(source_type(self.recipe)),
             recipe_key=RECIPE_KEY,
             recipe=escape(recipe_text(dict(self.recipe))),
         )
-        if len(text) > MAX_XML_CHARACTERS:
-            allowed = f"at most {MAX_XML_CHARACTERS:,} characters of XML"
-            raise BadOption("the recipe of a slide", f"{len(text):,} characters long", allowed)
+        check_length(text)
         return text
 
     def xmp(self) -> bytes:
         """The XMP packet that marks it, as in other pictures."""
         return xmp_packet(dict(self.recipe)).encode()
+
+
+def check_length(text: str) -> None:
+    """Refuse a description that is too long for readers.
+
+    Raises:
+        BadOption: naming the limit.
+    """
+    if len(text) > MAX_XML_CHARACTERS:
+        allowed = f"at most {MAX_XML_CHARACTERS:,} characters of XML"
+        raise BadOption("the recipe of a slide", f"{len(text):,} characters long", allowed)
 
 
 def read_ome_recipe(path: Path) -> dict[str, Any] | None:

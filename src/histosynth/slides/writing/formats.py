@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import BadOption
+from .aperio_form import read_aperio_recipe
 from .description import SlideDescription, read_ome_recipe
 from .dicom_files import (
     DICOM_SUFFIX,
@@ -117,9 +118,11 @@ def read_slide_recipe(path: Path) -> dict[str, Any] | None:
     """The recipe in a whole slide that histosynth wrote, or None.
 
     Args:
-        path: an OME-TIFF, or a folder of DICOM files.
+        path: an OME-TIFF, an SVS, or a folder of DICOM files.
 
     Raises:
         NotThisReader: a file that is no TIFF.
     """
-    return read_dicom_recipe(path) if path.is_dir() else read_ome_recipe(path)
+    if path.is_dir():
+        return read_dicom_recipe(path)
+    return read_ome_recipe(path) or read_aperio_recipe(path)
