@@ -6,8 +6,9 @@
 Each slide is painted in a process of its own by one thread, from a layout without glass, so that
 every window runs the networks. Times are those of the pieces of work: without opening the bundle,
 pilot tiles and writing the file. A machine's speed drifts over an hour, so plain windows of the
-same size are timed before and after every slide, and costs are also given over them. A seam is the mean squared step across the lines where windows
-begin or end, over the median of the other lines at multiples of 8 px.
+same size are timed before and after every slide, and costs are also given over them. A seam is
+the mean squared step across the lines where windows begin or end, over the median of the other
+lines at multiples of 8 px.
 """
 
 import argparse
