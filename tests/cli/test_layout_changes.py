@@ -25,7 +25,7 @@ from histosynth.pipeline.layout_fields import field_of
 from histosynth.pipeline.layout_fitting import fit_layout_file
 from histosynth.pipeline.slide_layouts import draw_slide_layout
 from histosynth.tissue.layout import draw_layout
-from histosynth.tissue.layouts.model import read_layouts
+from histosynth.tissue.layouts.model import SHIPPED_LAYOUTS, read_layouts
 from histosynth.tissue.layouts.slide_rows import SlideRows
 from histosynth.tissue.layouts.trained_densities import COMPACT_DENSITIES, DensityTally
 
@@ -155,6 +155,25 @@ def test_a_slide_is_drawn_again_by_its_field(layout_path, tmp_path):
         assert count == pytest.approx(original[name], rel=0.12)
     with pytest.raises(BadField, match=r"covers 1,504 x 1,504 um, and the slide is 1,000 x 1,000"):
         draw_slide_layout((2000, 2000), field=field)
+    assert draw_slide_layout(field=field).size == (3008, 3008)  # 94 cells of 16 um
+    assert draw_slide_layout(field=read, mpp=0.25).size == (6016, 6016)
+
+
+def test_a_size_is_that_of_a_field_that_states_it(tmp_path):
+    field = tmp_path / "f.tif"
+    model = read_layouts(SHIPPED_LAYOUTS)
+    values = np.full((len(model.classes), 9, 13), 500.0)
+    write_field(field, DensityField(values, model.classes, 16.0))
+    found = run("sample", "--field", field, "--out", tmp_path / "drawn.parquet")
+    assert found["size"] == [416, 288]
+    maps = tmp_path / "maps.npz"
+    np.savez(maps, per_mm2=values, classes=np.array(model.classes))
+    for words in ((), ("--field", maps)):
+        with pytest.raises(BadOption, match="--size is missing"):
+            run("sample", *words, "--out", tmp_path / "other.parquet")
+    assert not (tmp_path / "other.parquet").exists()
+    with pytest.raises(BadOption, match="--mpp is 0"):
+        draw_slide_layout(field=field, mpp=0.0)
 
 
 @pytest.mark.parametrize(

@@ -26,10 +26,6 @@ app.command()(layout_compare.compare)
 
 @app.command()
 def sample(
-    size: Annotated[
-        str,
-        typer.Option(help="Of the slide in pixels: W or WxH."),
-    ],
     out: Annotated[
         Path,
         typer.Option(
@@ -37,6 +33,12 @@ def sample(
             parser=parse_path,
         ),
     ],
+    size: Annotated[
+        str | None,
+        typer.Option(
+            help="Of the slide in pixels: W or WxH (default: what a --field in TIFF covers).",
+        ),
+    ] = None,
     mpp: Annotated[
         float,
         typer.Option(help="Micrometres per pixel."),
@@ -90,7 +92,7 @@ def sample(
 
     output = Output(as_json, quiet)
     layout = draw_slide_layout(
-        parse_size(size),
+        None if size is None else parse_size(size),
         mpp=mpp,
         seed=seed,
         like=like,

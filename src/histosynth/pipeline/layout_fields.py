@@ -90,6 +90,18 @@ def given_field(
     return field.per_mm2[order], (cell, cell)
 
 
+def held_field(field: Path | str | DensityField | None) -> Path | str | DensityField | None:
+    """A field with its TIFF file read; one in .npz, which states no size, as it is.
+
+    Raises:
+        BadField: see `read_field`.
+    """
+    if field is None or isinstance(field, DensityField):
+        return field
+    path = Path(field)
+    return read_field(path) if path.suffix.lower() in FIELD_SUFFIXES else field
+
+
 def field_of(
     path: Path | None,
     classes: str | None = None,

@@ -35,13 +35,14 @@ from ..tissue.layouts.outlines import empty_outlines
 from ..tissue.layouts.position_noise import Places
 from ..tissue.layouts.slide_rows import HUNDREDTHS, SlideRows
 from ..tissue.layouts.trained_densities import DensityTally, density_warnings
-from .layout_fields import given_field
+from .layout_fields import given_field, held_field
 
 MAX_REACH_UM = 60.0
 """Of the forces: moves in lattices of a longer one would take minutes a window."""
 MPP_RANGE = (0.1, 4.0)
 _PART_CELLS = 400
 """A side of what is drawn at once: 4 mm."""
+_ROUNDING = 1e-6
 _THUMBNAIL_PX = 1024
 _TISSUE = (247, 226, 235)
 _GLASS = (255, 255, 255)
@@ -69,7 +70,7 @@ class LayoutFiles:
 
 
 def draw_slide_layout(
-    size: tuple[int, int],
+    size: tuple[int, int] | None = None,
     *,
     mpp: float = 0.5,
     seed: int = 0,
@@ -82,7 +83,7 @@ def draw_slide_layout(
     Each window is the crop of the whole, bit for bit, and costs the same wherever it is.
 
     Args:
-        size: (width, height) px.
+        size: (width, height) px; None: what a field in TIFF covers.
         mpp: micrometres per pixel, 0.1 to 4.
         seed: source of all randomness.
         like: "slide": tissue on glass, regions of millimetres, glands; "model": the model's
@@ -96,11 +97,11 @@ def draw_slide_layout(
         BadLayouts: the file is no model.
         BadField: the maps cannot be used, or are not of this slide.
     """
-    _check_options(
-        size,
-        mpp,
-        like,
-    )
+    _check_options(mpp, like)
+    if size is None:
+        field = held_field(field)
+        size = _size_of(field, mpp)
+    _check_size(size)
     if not isinstance(model, LayoutModel):
         model = read_layouts(Path(model))
     if model.reach_um > MAX_REACH_UM:
@@ -215,14 +216,21 @@ def sample_layout(
     )
 
 
-def _check_options(
-    size: tuple[int, int],
-    mpp: float,
-    like: str,
-) -> None:
+def _size_of(field: Path | str | DensityField | None, mpp: float) -> tuple[int, int]:
+    """Whole pixels that a field covers."""
+    if not isinstance(field, DensityField):
+        raise BadOption("--size", "missing", "W or WxH px: a --field in TIFF alone states its own")
+    width, height = (int(side / mpp + _ROUNDING) for side in field.size_um)
+    return width, height
+
+
+def _check_size(size: tuple[int, int]) -> None:
     for side in size:
         if not 1 <= side < MAX_COORDINATE_PX:
             raise BadOption("--size", f"{size[0]}x{size[1]}", f"sides of 1 to {MAX_COORDINATE_PX}")
+
+
+def _check_options(mpp: float, like: str) -> None:
     least, most = MPP_RANGE
     if not least <= mpp <= most:
         raise BadOption("--mpp", f"{mpp:g}", f"{least:g} to {most:g} um/px")
