@@ -116,7 +116,8 @@ def patch_files(folder, boxes):
 
 def peak_of(carried, files, folder):
     tracemalloc.start()
-    found = tiles_of_levels(carried, files, folder)
+    touched = [range(level.count) for level in carried.levels]
+    found = tiles_of_levels(carried, files, folder, touched)
     for tiles in found:
         for index in sorted(tiles.indices):
             assert tiles.tile(index).painted.any()

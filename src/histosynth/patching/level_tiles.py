@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -131,29 +131,46 @@ def tiles_of_levels(
     carried: CarriedSlide,
     patches: PatchFiles,
     folder: Path,
+    touched: Sequence[Collection[int]],
 ) -> list[LevelTiles]:
     """The touched tiles of every level; lower levels are means of the level above.
+
+    At fractional steps a mean of means reaches up to a pixel farther than what is painted. Where
+    that is all that a tile would show, it stays as it is.
 
     Args:
         carried: the slide.
         patches: what was painted on level 0.
         folder: of the files of tiles, one folder a level.
+        touched: of each level the tiles that show some of what is painted.
     """
     found: list[LevelTiles] = []
     for level in carried.levels:
         tiles = LevelTiles(level, folder / f"level{level.number}")
+        indices = sorted(touched[level.number])
         if found:
-            _add_lower_level(tiles, found[-1])
+            _add_lower_level(
+                tiles,
+                found[-1],
+                indices,
+            )
         else:
-            _add_first_level(tiles, patches)
+            _add_first_level(
+                tiles,
+                patches,
+                indices,
+            )
         found.append(tiles)
     return found
 
 
-def _add_first_level(tiles: LevelTiles, patches: PatchFiles) -> None:
+def _add_first_level(
+    tiles: LevelTiles,
+    patches: PatchFiles,
+    indices: Sequence[int],
+) -> None:
     level = tiles.level
-    indices = {index for place in patches.places for index in level.touched(place.box)}
-    for index in sorted(indices):
+    for index in indices:
         box = level.box(index)
         pixels = level.decoded(index).copy()
         painted = np.zeros(pixels.shape[:2], bool)
@@ -165,28 +182,16 @@ def _add_first_level(tiles: LevelTiles, patches: PatchFiles) -> None:
             tiles.add(index, pixels, painted)
 
 
-def _add_lower_level(tiles: LevelTiles, above: LevelTiles) -> None:
-    level = tiles.level
+def _add_lower_level(
+    tiles: LevelTiles,
+    above: LevelTiles,
+    indices: Sequence[int],
+) -> None:
     steps = (
-        above.level.size.width / level.size.width,
-        above.level.size.height / level.size.height,
+        above.level.size.width / tiles.level.size.width,
+        above.level.size.height / tiles.level.size.height,
     )
-    indices: set[int] = set()
-    for index in above.indices:
-        box = above.level.box(index)
-        left, top = int(box.x / steps[0]), int(box.y / steps[1])
-        right, bottom = int(box.right / steps[0]) + 1, int(box.bottom / steps[1]) + 1
-        indices |= set(
-            level.touched(
-                Box(
-                    left,
-                    top,
-                    right - left,
-                    bottom - top,
-                )
-            )
-        )
-    for index in sorted(indices):
+    for index in indices:
         _add_lower_tile(
             tiles,
             index,

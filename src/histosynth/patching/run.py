@@ -37,6 +37,7 @@ from .output import LevelProof, check_output_space, write_output
 from .patches import PatchFiles
 from .pieces import PieceWork
 from .rewriting import check_rewriting_space, colour_profile, rewrite_output
+from .tile_checks import TouchedTiles
 from .work import paint_pieces, piece_painting
 
 GEOJSON_SUFFIX = ".synthetic.geojson"
@@ -57,7 +58,7 @@ class MendJob:
         recipe: plain values that say all of this.
         bundle: folder of the networks.
         engine: where pieces are painted.
-        parts: bytes that are kept until the slide is finished.
+        touched: tiles of all levels that show some of what is painted.
     """
 
     slide: Slide
@@ -67,7 +68,7 @@ class MendJob:
     recipe: dict[str, Any]
     bundle: Path
     engine: Engine
-    parts: int
+    touched: TouchedTiles
 
     @property
     def description(self) -> SlideDescription:
@@ -143,7 +144,7 @@ def write_mend(
                 out,
                 job.carried,
                 folder,
-                job.parts,
+                job.touched.parts,
             )
         with own_folder(folder):
             _remember(folder, job.recipe)
@@ -278,6 +279,7 @@ def _write(
             job.carried,
             patches,
             parts_folder(out),
+            job.touched.indices,
         ),
         on_progress,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from ..core.errors import UnreadableImage
 from ..core.geometry import Box
@@ -16,24 +17,35 @@ MAX_TILE_ABOVE_PX = 1 << 26
 _REMEDY = "Leave this place out, or write the slide anew without loss: --rewrite deflate."
 
 
-def check_touched_tiles(carried: CarriedSlide, plan: MendPlan) -> int:
+@dataclass(frozen=True)
+class TouchedTiles:
+    """Tiles that show some of what is painted; no others are written with other pixels.
+
+    Attributes:
+        indices: of each level.
+        parts: bytes of patches and of these tiles, as they are kept until the slide is finished.
+    """
+
+    indices: tuple[frozenset[int], ...] = ()
+    parts: int = 0
+
+
+def check_touched_tiles(carried: CarriedSlide, plan: MendPlan) -> TouchedTiles:
     """Refuse places whose tiles, on any level, cannot be written with other pixels.
 
     Args:
         carried: the slide.
         plan: what will be painted.
 
-    Returns:
-        Bytes of all touched tiles and patches, as they are kept until the slide is finished.
-
     Raises:
         UnreadableImage: with the tile and its place on level 0.
     """
+    found = []
     pixels = sum(piece.box.width * piece.box.height for piece in plan.pieces)
     for level in carried.levels:
         _check_step(carried, level)
         steps = steps_of(carried, level)
-        indices = {
+        indices = frozenset(
             index
             for piece in plan.pieces
             for index in _touched(
@@ -41,7 +53,8 @@ def check_touched_tiles(carried: CarriedSlide, plan: MendPlan) -> int:
                 piece,
                 steps,
             )
-        }
+        )
+        found.append(indices)
         pixels += len(indices) * level.tile_size.width * level.tile_size.height
         for index in sorted(indices):
             _check_tile(
@@ -49,7 +62,7 @@ def check_touched_tiles(carried: CarriedSlide, plan: MendPlan) -> int:
                 level,
                 index,
             )
-    return pixels * PATCH_BYTES_A_PX
+    return TouchedTiles(tuple(found), pixels * PATCH_BYTES_A_PX)
 
 
 def steps_of(carried: CarriedSlide, level: CarriedLevel) -> tuple[float, float]:

@@ -167,7 +167,7 @@ def mend(
     from ..patching.pieces import PieceWork, painted_scale
     from ..patching.plan import CORE_PX, check_regions, make_plan
     from ..patching.run import MendJob, MendProgress, counts_by_class, write_mend
-    from ..patching.tile_checks import check_touched_tiles
+    from ..patching.tile_checks import TouchedTiles, check_touched_tiles
     from ..slides import open_slide
 
     began = time.monotonic()
@@ -202,7 +202,7 @@ def mend(
         mpp=opened.mpp,
         core_px=core_px,
     )
-    parts = 0 if carried is None else check_touched_tiles(carried, plan)
+    touched = check_touched_tiles(carried, plan) if carried else TouchedTiles()
     work = PieceWork(
         plan,
         networks,
@@ -220,7 +220,7 @@ def mend(
             recipe,
             folder,
             engine_for(options.engine, str(networks.device)).open(),
-            parts,
+            touched,
         ),
         target,
         MendProgress(on_painted, on_written),
