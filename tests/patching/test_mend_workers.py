@@ -71,6 +71,7 @@ def test_the_bytes_are_the_same_in_other_processes_and_in_another_order(
     engine = OtherProcesses()
     monkeypatch.setitem(opening.ENGINES, "pool", lambda options: engine)
     monkeypatch.setattr(work_module, "paint_piece", with_what_is_around)
+    monkeypatch.setattr(work_module, "LEAST_ENGINE_PX", 0)
     outs = []
     for name in ("local", "pool"):
         out = tmp_path / f"{name}.ome.tiff"
@@ -79,6 +80,21 @@ def test_the_bytes_are_the_same_in_other_processes_and_in_another_order(
         outs.append(out.read_bytes())
     assert outs[0] == outs[1]
     assert engine.order == [2, 0, 1]
+
+
+def test_little_is_painted_in_this_process(tmp_path, bundle_folder, monkeypatch):
+    slide = write_jpeg_slide(tmp_path / "a.tif", tissue(1400, 256), mpp=0.25)
+    engine = OtherProcesses()
+    monkeypatch.setitem(opening.ENGINES, "pool", lambda options: engine)
+    monkeypatch.setattr(work_module, "paint_piece", with_what_is_around)
+    mend(
+        slide,
+        tmp_path / "b.ome.tiff",
+        artifacts=[square(100, 100, 40), square(1000, 100, 40)],
+        options=MendOptions(FAST, engine=EngineOptions("pool")),
+        bundle=bundle_folder,
+    )
+    assert engine.order == []
 
 
 def test_an_engine_that_is_not_there_is_refused(tmp_path, bundle_folder):

@@ -27,6 +27,8 @@ from .patches import PatchedSlide, PatchFiles, PatchPlace, patch_path, read_patc
 from .pieces import PieceWork, canvas_box, paint_piece, painted_scale
 from .plan import MendPiece, MendPlan
 
+LEAST_ENGINE_PX = 3_000_000
+"""Less tissue, px of the bundle's scale, is painted before other processes have begun."""
 _opened: dict[PiecePlaces, tuple[Slide, Bundle]] = {}
 """At most one: the slide and the networks that this process works on."""
 
@@ -51,7 +53,7 @@ class PiecePlaces:
     device: str
     dtype: str
 
-    def open(self) -> tuple[Slide, Bundle]:
+    def opened(self) -> tuple[Slide, Bundle]:
         """The slide and the networks, opened once in a process.
 
         Raises:
@@ -116,7 +118,7 @@ class PiecePainting:
         Raises:
             BadRegions: too little known tissue is around.
         """
-        slide, bundle = self.places.open()
+        slide, bundle = self.places.opened()
         work = PieceWork(
             item.plan,
             bundle,
@@ -173,6 +175,11 @@ class PieceItems:
             earlier = _meeting(boxes[:number], canvas)
             found.append(earlier)
         return found
+
+    def canvas_px(self, numbers: Sequence[int]) -> float:
+        """What is read and painted for some pieces, px of the bundle's scale."""
+        areas = [self._canvases[number].width * self._canvases[number].height for number in numbers]
+        return sum(areas) / self.factor**2
 
     def items(self, numbers: Sequence[int]) -> Iterator[PieceItem]:
         """Those of some pieces."""
@@ -263,7 +270,7 @@ def paint_pieces(
         engine: where the work is done.
         on_progress: called with (done, all) pieces.
     """
-    slide, bundle = painting.places.open()
+    slide, bundle = painting.places.opened()
     items = PieceItems(
         plan,
         painting.folder,
@@ -278,7 +285,8 @@ def paint_pieces(
     after = [[order[each] for each in before[number] if each in order] for number in missing]
     done = len(places) - len(missing)
     on_progress(done, len(places))
-    chosen = engine if len(missing) > 1 else LocalEngine()
+    is_little = len(missing) < 2 or items.canvas_px(missing) < LEAST_ENGINE_PX
+    chosen = LocalEngine() if is_little else engine
     for _ in chosen.map(
         painting.do,
         list(items.items(missing)),
