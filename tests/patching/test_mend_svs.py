@@ -11,12 +11,13 @@ from spoilt_slides import tissue, write_jpeg_slide
 from tiff_files import write_aperio
 
 from histosynth.annotation.regions import Region, read_regions, region_mask
-from histosynth.core.errors import BadOption
+from histosynth.core.errors import BadOption, UnreadableImage
 from histosynth.core.geometry import Size
 from histosynth.core.marking import COMPOSITE_TYPE, SOURCE_TYPE
 from histosynth.pipeline.mend import MendOptions, mend
 from histosynth.sampling.options import SamplingOptions
 from histosynth.slides import open_slide
+from histosynth.slides.openslide import OpenSlideSlide
 from histosynth.slides.writing import SlideDescription
 
 SIZE = Size(600, 380)
@@ -69,6 +70,21 @@ def test_an_aperio_slide_of_jpeg_becomes_an_svs_too(tmp_path, bundle_folder):
     assert openslide.OpenSlide.detect_format(str(result.path)) == "aperio"
     assert open_slide(result.path).reader == "tifffile"
     assert result.levels[0].differing_px == 0
+
+
+def test_what_openslide_shows_is_compared_before_the_slide_appears(
+    tmp_path, bundle_folder, monkeypatch
+):
+    path = write_jpeg2000_slide(tmp_path / "a.svs", tissue(*SIZE), Coding(33005), reductions=())
+    read = OpenSlideSlide.read
+
+    def other(slide, level, box):
+        return read(slide, level, box) ^ np.uint8(slide.path != path)
+
+    monkeypatch.setattr(OpenSlideSlide, "read", other)
+    with pytest.raises(UnreadableImage, match="OpenSlide shows"):
+        mend(path, tmp_path / "b.svs", artifacts=[PLACE], options=OPTIONS, bundle=bundle_folder)
+    assert {each.name for each in tmp_path.glob("b.*")} == {"b.svs.parts"}
 
 
 def test_forms_that_show_false_colours_or_none_are_refused(tmp_path, bundle_folder):

@@ -16,7 +16,7 @@ from histosynth.core.geometry import Box
 from histosynth.core.marking import COMPOSITE_TYPE
 from histosynth.slides import open_slide
 from histosynth.slides.carrying import grown_on_grid, open_carried, write_carried
-from histosynth.slides.carrying.codecs import codec_grid, encode_jpeg2000
+from histosynth.slides.carrying.codecs import codec_grid, decode_jpeg2000, encode_jpeg2000
 from histosynth.slides.carrying.jpeg2000_stream import (
     decode_components,
     encode_components,
@@ -235,6 +235,28 @@ STREAM = bytes(encode(noise(128, 128), Coding(33005)))
 def test_streams_that_are_not_exact_are_refused(compression, data, sentence):
     with pytest.raises(ValueError, match=sentence):
         codec_grid(page(compression=compression), data)
+
+
+def test_tiles_may_be_larger_than_the_picture():
+    data = bytes(encode(noise(128, 128), Coding(33003, (2, 1))))
+    largest = with_bytes(data, 28, b"\xff" * 4)
+    assert data[28:32] == (128).to_bytes(4, "big")
+    assert (decode_components(largest) == decode_components(data)).all()
+
+
+def test_damaged_streams_raise_one_error_or_give_other_pixels():
+    data = bytes(encode(tissue(128, 128), Coding(33003, (2, 1), is_lossy=True)))
+    random = np.random.default_rng(5)
+    errors = 0
+    for number in range(150):
+        changed = bytearray(data)
+        for at in random.integers(2, 120 if number % 2 else len(data), 3).tolist():
+            changed[at] = int(random.integers(0, 256))
+        try:
+            decode_jpeg2000(page(compression=33003), bytes(changed))
+        except ValueError:
+            errors += 1
+    assert 20 < errors < 150
 
 
 def test_a_cut_stream_is_not_decoded():

@@ -19,12 +19,14 @@ from ..core.progress import ProgressCallback, ignore_progress
 from ..core.store import atomic_write
 from ..core.tile import Pixels
 from ..slides.carrying import CarriedLevel, CarriedSlide, write_carried
+from ..slides.openslide import OpenSlideSlide
 from ..slides.writing import BytesNeeded, SlideDescription, check_space
 from ..slides.writing.aperio_form import SVS_SUFFIX
 from .level_tiles import LevelTiles
 
 THUMBNAIL_PX = 512
 """Its longer side is no longer."""
+_ANY_MPP = 1.0
 _SPARE_BYTES = 1 << 22
 _BYTES_PER_TILE = 32
 
@@ -100,7 +102,36 @@ def write_output(
             tile_of,
             thumbnail=partial(_thumbnail, levels[-1]) if is_svs else None,
         )
-        return _proofs(temporary, levels)
+        proofs = _proofs(temporary, levels)
+        if is_svs:
+            _check_by_openslide(temporary, levels[0])
+        return proofs
+
+
+def _check_by_openslide(path: Path, tiles: LevelTiles) -> None:
+    """Compare touched tiles of level 0 as OpenSlide shows them: its decoder may be another one.
+
+    Raises:
+        UnreadableImage: it does not open the file, or shows other pixels elsewhere.
+    """
+    level = tiles.level
+    try:
+        before = OpenSlideSlide(level.slide.path, mpp=_ANY_MPP)
+    except UnreadableImage:
+        return  # it shows neither of them
+    after = OpenSlideSlide(path, mpp=_ANY_MPP)
+    differing = 0
+    for index in sorted(tiles.indices):
+        tile = tiles.tile(index)
+        box = level.box(index)
+        differs = (before.read(0, box) != after.read(0, box)).any(axis=2)
+        if tile is not None:
+            differing += int((differs & ~tile.allowed(level.reach)).sum())
+    before.close()
+    after.close()
+    if differing:
+        what = f"OpenSlide shows {differing:,} other px outside of what was painted"
+        raise UnreadableImage(path, what)
 
 
 def is_svs_name(out: Path) -> bool:

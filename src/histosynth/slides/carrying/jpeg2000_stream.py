@@ -47,6 +47,8 @@ _MOST_LEVELS = 5
 _LEAST_LOG_PX = 4
 """A component is halved as long as it has two to this power px."""
 _MOST_STEP = 4
+_MOST_PX = (1 << 32) - 1
+"""That a header can state: tiles may be larger than the picture."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,7 @@ def _without_conversion(data: bytes) -> NDArray[np.uint8]:
     at = out.index(_SIZES) + _GRID_AT - 2
     capability, *numbers, count = _GRID.unpack_from(out, at)
     for index in _DOWN:
-        numbers[index] *= 2
+        numbers[index] = min(2 * numbers[index], _MOST_PX)
     _GRID.pack_into(
         out,
         at,
