@@ -294,62 +294,119 @@ def _bubbles(slide: Slide, overview: _Overview) -> Mask:
 
 
 def _blur(slide: Slide, overview: _Overview) -> Mask:
-    """Windows that are less sharp than the gate allows, and than the slide is elsewhere."""
+    """Windows that are less sharp than the gate allows, and than the slide is elsewhere.
+
+    A window that is partly sharp passes, so that around those found smaller ones are looked at.
+    """
     side = round(_BLUR_UM / overview.mpp)
+    everywhere = np.ones(overview.tissue.shape, bool)
+    windows = _sharpness(
+        slide,
+        overview,
+        side,
+        everywhere,
+    )
+    out = np.zeros(overview.tissue.shape, bool)
+    if not windows:
+        return out
+    usual = float(np.median([window.value for window in windows]))
+    limit = min(max(BLUR.default_limit, _BLUR_LOW * usual), _BLUR_SHARE * usual)
+    near = np.zeros(overview.tissue.shape, bool)
+    for window in windows:
+        if window.value < limit:
+            out[window.middle.slices] = True
+            near[window.box.slices] = True
+    around = np.asarray(ndimage.binary_dilation(near, np.ones((side, side), bool)))
+    for window in _sharpness(
+        slide,
+        overview,
+        side // 2,
+        around,
+    ):
+        if window.value < limit:
+            out[window.middle.slices] = True
+    return out
+
+
+@dataclass(frozen=True)
+class _Window:
+    """A window of an overview.
+
+    Attributes:
+        box: of its pixels.
+        value: how sharp it is.
+    """
+
+    box: Box
+    value: float
+
+    @property
+    def middle(self) -> Box:
+        """What a window speaks for: so that windows side by side join."""
+        quarter = self.box.width // 4, self.box.height // 4
+        return Box(
+            self.box.x + quarter[0],
+            self.box.y + quarter[1],
+            2 * quarter[0] + 1,
+            2 * quarter[1] + 1,
+        )
+
+
+def _sharpness(
+    slide: Slide,
+    overview: _Overview,
+    side: int,
+    where: Mask,
+) -> list[_Window]:
+    """How sharp windows of tissue are, half a side apart.
+
+    Args:
+        slide: to look at.
+        overview: of the slide.
+        side: of a window, px of the overview.
+        where: (H, W) bool; windows that hold some of it are looked at.
+    """
     step = side // 2
     height, width = overview.tissue.shape
-    places = []
-    values = []
+    found = []
+    for y in range(0, max(height - step, 1), step):
+        for x in range(0, max(width - step, 1), step):
+            box = Box(
+                x,
+                y,
+                min(side, width - x),
+                min(side, height - y),
+            )
+            if where[box.slices].any() and overview.tissue[box.slices].mean() >= _BLUR_TISSUE:
+                found.append(_Window(box, _sharpness_of(slide, overview, box)))
+    return found
+
+
+def _sharpness_of(
+    slide: Slide,
+    overview: _Overview,
+    window: Box,
+) -> float:
+    """How sharp a window of an overview is."""
+    height, width = overview.tissue.shape
     factor = (slide.levels[0].width / width, slide.levels[0].height / height)
     mpp = max(_BLUR_MPP, slide.mpp)
-    for y in range(
-        0,
-        max(height - step, 1),
-        step,
-    ):
-        for x in range(
-            0,
-            max(width - step, 1),
-            step,
-        ):
-            window = overview.tissue[y : y + side, x : x + side]
-            if window.mean() < _BLUR_TISSUE:
-                continue
-            box = Box(
-                round(x * factor[0]),
-                round(y * factor[1]),
-                max(round(window.shape[1] * factor[0]), 1),
-                max(round(window.shape[0] * factor[1]), 1),
-            )
-            size = (
-                max(round(box.width * slide.mpp / mpp), 1),
-                max(round(box.height * slide.mpp / mpp), 1),
-            )
-            places.append((y, x))
-            values.append(
-                BLUR.measure(
-                    read_box(
-                        slide,
-                        box,
-                        size,
-                    ),
-                    mpp,
-                )
-            )
-    out = np.zeros((height, width), bool)
-    if not values:
-        return out
-    usual = float(np.median(values))
-    limit = min(max(BLUR.default_limit, _BLUR_LOW * usual), _BLUR_SHARE * usual)
-    quarter = side // 4
-    for (y, x), value in zip(
-        places,
-        values,
-        strict=True,
-    ):
-        if value < limit:  # a window speaks for its middle, so that windows side by side join
-            out[y + quarter : y + 3 * quarter + 1, x + quarter : x + 3 * quarter + 1] = True
-    return out
+    box = Box(
+        round(window.x * factor[0]),
+        round(window.y * factor[1]),
+        max(round(window.width * factor[0]), 1),
+        max(round(window.height * factor[1]), 1),
+    )
+    size = (
+        max(round(box.width * slide.mpp / mpp), 1),
+        max(round(box.height * slide.mpp / mpp), 1),
+    )
+    pixels = read_box(
+        slide,
+        box,
+        size,
+    )
+    return float(BLUR.measure(pixels, mpp))
 
 
 def _tears(slide: Slide, overview: _Overview) -> Mask:
