@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from ..core.errors import AdapterMismatch
+from ..core.errors import AdapterMismatch, BadWeights
 from ..core.shipped import COMPACT
 from ..core.store import sha256_of
 from ..tensors.device import pick_device, pick_dtype
@@ -82,3 +82,25 @@ def _replace_adapter(bundle: Bundle, folder: Path) -> None:
     path = f"adapters/{adapter.name}/{ADAPTER_FILE}"
     hashes = {**bundle.info.hashes, path: sha256_of(folder / ADAPTER_FILE)}
     bundle.info = replace(bundle.info, hashes=hashes)
+
+
+def open_same_bundle(
+    folder: Path,
+    sha256: str,
+    *,
+    device: str,
+    dtype: str,
+) -> Bundle:
+    """Open a bundle in another process of a run.
+
+    Raises:
+        BadWeights: it is no longer the one that the run began with.
+    """
+    bundle = open_bundle(
+        folder,
+        device=device,
+        dtype=dtype,
+    )
+    if bundle.info.sha256 != sha256:
+        raise BadWeights(folder, "it is no longer the bundle that this run began with")
+    return bundle

@@ -23,7 +23,7 @@ from ..model.autoencoder import FACTOR
 from ..model.bundle import Bundle
 from ..model.conditioning import Conditioning, conditions_of, encode_conditions
 from ..model.inner_decoding import NO_RIM, Rim
-from ..model.opening import open_bundle
+from ..model.opening import open_same_bundle
 from ..model.structure import StructureMaps
 from ..sampling.finishing import Finish
 from ..sampling.painter import decode_canonical
@@ -271,13 +271,12 @@ def _bundle_at(place: BundlePlace) -> Bundle:
         BadWeights: they are no longer those that the run began with.
     """
     if place not in _open_bundles:
-        bundle = open_bundle(
+        bundle = open_same_bundle(
             place.folder,
+            place.sha256,
             device=place.device,
             dtype=place.dtype,
         )
-        if bundle.info.sha256 != place.sha256:
-            raise BadWeights(place.folder, "it is no longer the bundle that this run began with")
         keep_bundle(place, bundle)
     return _open_bundles[place]
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from ..annotation.regions import Region
 from ..core.arrays import Float64Array
-from ..core.errors import BadWeights
 from ..core.geometry import Box
 from ..core.progress import ProgressCallback
 from ..core.slide_layout import SlideLayout
@@ -19,7 +18,7 @@ from ..engine import Engine
 from ..engine.local import LocalEngine
 from ..engine.threads import one_thread
 from ..model.bundle import Bundle
-from ..model.opening import open_bundle
+from ..model.opening import open_same_bundle
 from ..sampling.painter import SamplingSettings
 from ..slides import Slide, open_slide
 from ..tensors.device import dtype_name
@@ -60,14 +59,12 @@ class PiecePlaces:
             BadWeights: the bundle is no longer the one that the run began with.
         """
         if self not in _opened:
-            bundle = open_bundle(
+            bundle = open_same_bundle(
                 self.bundle,
+                self.sha256,
                 device=self.device,
                 dtype=self.dtype,
             )
-            if bundle.info.sha256 != self.sha256:
-                what = "it is no longer the bundle that this run began with"
-                raise BadWeights(self.bundle, what)
             self.keep(open_slide(self.slide, mpp=self.mpp), bundle)
         return _opened[self]
 

@@ -356,5 +356,5 @@ def _grid_facts(slide: SegmentedSlide, number: int) -> tuple[BlockGrid, BlockGri
     grid, reach = codec_grid(level.page, data)
     width, height = level.segment_size
     if width % grid[0] or height % grid[1] or GRID_STEP_PX % grid[0] or GRID_STEP_PX % grid[1]:
-        raise ValueError(f"its tiles of {width} x {height} px hold no whole blocks of JPEG")
+        raise ValueError(f"its tiles of {width} x {height} px hold no whole blocks of their codec")
     return grid, reach
