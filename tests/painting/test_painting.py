@@ -24,7 +24,7 @@ from histosynth.core.errors import (
 from histosynth.core.geometry import Box
 from histosynth.engine import EngineOptions
 from histosynth.model import opening
-from histosynth.painting import latents, opened, run
+from histosynth.painting import latents, run
 from histosynth.painting.pieces import Painting
 from histosynth.pipeline.paint import PaintOptions, paint
 from histosynth.sampling.options import SamplingOptions
@@ -54,7 +54,6 @@ def bundles_are_opened_once():
     cached = functools.cache(opening.open_bundle)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(opening, "open_bundle", cached)
-        patched.setattr(opened, "open_bundle", cached)
         yield
 
 
